@@ -1,0 +1,1 @@
+//! Published contracts and invented data

@@ -1,0 +1,1 @@
+//! Ask: the whole way of one question

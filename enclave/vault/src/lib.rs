@@ -1,0 +1,1 @@
+//! The locked store: keys, encrypted Parquet, ingest, evaluate

@@ -1,0 +1,81 @@
+//! [`Memorandum`] (覚書): who may ask, for what, about which columns, until when, at which price.
+
+use chrono::NaiveDate;
+use disclosure_rules::{Delta, Rho};
+
+use crate::contract::Bilingual;
+
+/// An agreement with one institution (DESIGN section 6). Built only by [`Memorandum::parse`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Memorandum {
+    /// Such as `2026-tsukuba-01`: letters, digits, `-`, `_` and `.`.
+    pub id: String,
+    /// Name of the contract.
+    pub contract: String,
+    /// What it is.
+    pub title: Bilingual,
+    /// With whom.
+    pub institution: String,
+    /// What for.
+    pub purpose: Bilingual,
+    /// Short name of the use case.
+    pub use_case: String,
+    /// First day in force.
+    pub from: NaiveDate,
+    /// Last day in force.
+    pub until: NaiveDate,
+    /// Name of the rule set.
+    pub rules: String,
+    /// Who may do what; identifiers are unique.
+    pub people: Vec<Person>,
+    /// Which columns.
+    pub items: Vec<Items>,
+    /// Privacy loss promised.
+    pub allotment: Allotment,
+}
+
+/// A person under the memorandum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Short identifier, as in `--as r1`.
+    pub id: String,
+    /// Name for the log.
+    pub name: String,
+    /// What this person may do.
+    pub role: PersonRole,
+}
+
+/// Roles (DESIGN section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonRole {
+    /// 総括管理主体
+    Steward,
+    /// 保有・管理主体
+    Custodian,
+    /// 分析主体: the only role that asks.
+    Researcher,
+    /// 活用主体
+    Practitioner,
+    /// アドバイザリーボード
+    Board,
+}
+
+/// Columns of one table that may be used. The unit column is implied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Items {
+    /// Table of the contract.
+    pub table: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+}
+
+/// Privacy loss promised.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allotment {
+    /// In all; converted from (ε, δ) where the file says so, rounded down.
+    pub rho: Rho,
+    /// The δ at which ε is stated, and the most that thresholds for unknown keys may use in all.
+    pub delta: Delta,
+    /// Charge of a question that names none.
+    pub default_rho: Rho,
+}

@@ -1,0 +1,1 @@
+//! What was asked, and why it is safe: SQL to PrivatePlan
