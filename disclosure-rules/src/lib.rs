@@ -9,9 +9,18 @@
 //! measured, and how the price is split) · [`exact`] (sealed answers) · [`release`] (the only noise).
 
 pub mod account;
+pub mod exact;
 pub mod loss;
+pub mod measure;
+pub mod release;
+pub mod rules;
+pub mod sensitivity;
+pub mod tail;
 pub mod value;
 
 pub use account::{Account, Charge, Cost, Exhausted, PlanDigest};
+pub use exact::Exact;
 pub use loss::{Delta, Epsilon, Rho, Rows, Units};
+pub use release::{Release, release};
+pub use rules::RuleSet;
 pub use value::Value;

@@ -64,7 +64,8 @@ impl Day {
         if year.len() != 4 || month.len() != 2 || day.len() != 2 {
             return None;
         }
-        let digits = |s: &str| if s.bytes().all(|b| b.is_ascii_digit()) { s.parse::<i64>().ok() } else { None };
+        let digits =
+            |s: &str| if s.bytes().all(|b| b.is_ascii_digit()) { s.parse::<i64>().ok() } else { None };
         let (year, month, day) = (digits(year)?, digits(month)?, digits(day)?);
         // Hinnant's inverse of `civil`, then a check that the day exists.
         let y = year - i64::from(month <= 2);
