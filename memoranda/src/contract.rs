@@ -179,7 +179,9 @@ impl Table {
 
     /// The foreign key of exactly these columns.
     pub fn foreign_key(&self, columns: &[&str]) -> Option<&ForeignKey> {
-        self.foreign_keys.iter().find(|key| key.columns.iter().map(String::as_str).eq(columns.iter().copied()))
+        self.foreign_keys
+            .iter()
+            .find(|key| key.columns.iter().map(String::as_str).eq(columns.iter().copied()))
     }
 }
 
@@ -210,7 +212,8 @@ impl Column {
         match (&self.codes, self.kind) {
             (_, Kind::Boolean) => Some((0.0, 1.0)),
             (Some(codes), Kind::Integer) => {
-                let ints = codes.iter().filter_map(|c| if let Value::Int(i) = c { Some(*i as f64) } else { None });
+                let ints =
+                    codes.iter().filter_map(|c| if let Value::Int(i) = c { Some(*i as f64) } else { None });
                 Some((ints.clone().reduce(f64::min)?, ints.reduce(f64::max)?))
             }
             _ => None,

@@ -6,8 +6,15 @@
 //! In reading order: [`contract`] (tables, columns, lineage) · [`datapackage`] (Data Package v2 → contract) ·
 //! [`compatibility`] (what a new version may change) · [`memorandum`] (people, purpose, items, term, allotment).
 
+pub mod compatibility;
 pub mod contract;
+pub mod datapackage;
 pub mod memorandum;
 
+mod mistake;
+mod reader;
+
+pub use compatibility::{VersionRefusal, check_version};
 pub use contract::{Bilingual, Column, Contract, ForeignKey, Kind, Lineage, Role, Table, Tier};
-pub use memorandum::Memorandum;
+pub use memorandum::{Allotment, Items, Memorandum, Person, PersonRole};
+pub use mistake::Mistake;

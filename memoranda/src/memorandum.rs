@@ -1,5 +1,8 @@
 //! [`Memorandum`] (覚書): who may ask, for what, about which columns, until when, at which price.
 
+mod check;
+mod parse;
+
 use chrono::NaiveDate;
 use disclosure_rules::{Delta, Rho};
 
@@ -78,4 +81,21 @@ pub struct Allotment {
     pub delta: Delta,
     /// Charge of a question that names none.
     pub default_rho: Rho,
+}
+
+impl Memorandum {
+    /// Whether `day` lies in the term; both ends belong to it.
+    pub fn is_in_force(&self, day: NaiveDate) -> bool {
+        self.from <= day && day <= self.until
+    }
+
+    /// Whether `column` of `table` is among the items. The unit column is not an item: it is implied.
+    pub fn permits(&self, table: &str, column: &str) -> bool {
+        self.items.iter().any(|items| items.table == table && items.columns.iter().any(|name| name == column))
+    }
+
+    /// The person of that identifier.
+    pub fn person(&self, id: &str) -> Option<&Person> {
+        self.people.iter().find(|person| person.id == id)
+    }
 }

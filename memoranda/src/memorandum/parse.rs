@@ -1,0 +1,278 @@
+//! TOML → [`Memorandum`].
+
+use chrono::NaiveDate;
+use disclosure_rules::{Delta, Epsilon, Rho};
+
+use super::{Allotment, Items, Memorandum, Person, PersonRole};
+use crate::contract::Bilingual;
+use crate::mistake::Mistake;
+use crate::reader::{self, Node, Reader, pointer};
+
+/// Charge of a question that names none, where the memorandum names none either.
+const DEFAULT_RHO: f64 = 0.01;
+
+/// Longest identifier of a memorandum or a person.
+const MAX_ID_LENGTH: usize = 64;
+
+impl Memorandum {
+    /// Reads a memorandum. Unknown keys are mistakes; every mistake is reported.
+    pub fn parse(toml: &str) -> Result<Memorandum, Vec<Mistake>> {
+        let root = reader::toml(toml).map_err(|mistake| vec![mistake])?;
+        let mut reader = Reader::default();
+        let memorandum = memorandum(&Node::root(&root), &mut reader);
+        match memorandum {
+            Some(memorandum) if !reader.has_mistakes() => Ok(memorandum),
+            _ => Err(reader.in_order(&root)),
+        }
+    }
+}
+
+const KEYS: &[&str] = &[
+    "id",
+    "contract",
+    "title",
+    "institution",
+    "purpose",
+    "use_case",
+    "valid",
+    "rules",
+    "people",
+    "items",
+    "allotment",
+];
+
+fn memorandum(node: &Node<'_>, reader: &mut Reader) -> Option<Memorandum> {
+    reader.only(node, KEYS);
+    let id = reader.member(node, "id").and_then(|id| identifier(&id, reader));
+    let contract = reader.member(node, "contract").and_then(|contract| identifier(&contract, reader));
+    let title = reader.member(node, "title").and_then(|title| bilingual(&title, reader));
+    let institution = reader.member(node, "institution").and_then(|institution| reader.text(&institution));
+    let purpose = reader.member(node, "purpose").and_then(|purpose| bilingual(&purpose, reader));
+    let use_case = reader.member(node, "use_case").and_then(|use_case| identifier(&use_case, reader));
+    let term = reader.member(node, "valid").and_then(|valid| term(&valid, reader));
+    let rules = reader.member(node, "rules").and_then(|rules| identifier(&rules, reader));
+    let people = reader.member(node, "people").map(|people| read_people(&people, reader));
+    let items = reader.member(node, "items").map(|items| read_items(&items, reader));
+    let allotment = reader.member(node, "allotment").and_then(|allotment| read_allotment(&allotment, reader));
+    let (from, until) = term?;
+    Some(Memorandum {
+        id: id?,
+        contract: contract?,
+        title: title?,
+        institution: institution?,
+        purpose: purpose?,
+        use_case: use_case?,
+        from,
+        until,
+        rules: rules?,
+        people: people?,
+        items: items?,
+        allotment: allotment?,
+    })
+}
+
+fn identifier(node: &Node<'_>, reader: &mut Reader) -> Option<String> {
+    let id = reader.text(node)?;
+    let plain = id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !plain || !id.starts_with(|c: char| c.is_ascii_alphanumeric()) || id.len() > MAX_ID_LENGTH {
+        let message =
+            format!("`{id}` is not an identifier: use up to {MAX_ID_LENGTH} letters, digits, `-`, `_`, `.`");
+        reader.mistake(&node.at, message);
+        return None;
+    }
+    Some(id)
+}
+
+/// `{ en = "…", ja = "…" }`: English is needed.
+fn bilingual(node: &Node<'_>, reader: &mut Reader) -> Option<Bilingual> {
+    if !reader.object(node) {
+        return None;
+    }
+    reader.only(node, &["en", "ja"]);
+    let en = reader.member(node, "en").and_then(|en| reader.text(&en));
+    let ja = node.get("ja").map(|ja| reader.text(&ja).unwrap_or_default());
+    Some(Bilingual { en: en?, ja: ja.unwrap_or_default() })
+}
+
+fn term(node: &Node<'_>, reader: &mut Reader) -> Option<(NaiveDate, NaiveDate)> {
+    if !reader.object(node) {
+        return None;
+    }
+    reader.only(node, &["from", "until"]);
+    let from = reader.member(node, "from").and_then(|from| day(&from, reader));
+    let until = reader.member(node, "until").and_then(|until| day(&until, reader));
+    let (from, until) = (from?, until?);
+    if until < from {
+        reader.mistake(&pointer(&node.at, "until"), "is before `from`");
+        return None;
+    }
+    Some((from, until))
+}
+
+fn day(node: &Node<'_>, reader: &mut Reader) -> Option<NaiveDate> {
+    let text = node.value.as_str().unwrap_or_default();
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
+    if day.is_none() {
+        reader.mistake(&node.at, "must be a date such as 2026-04-01");
+    }
+    day
+}
+
+fn read_people(node: &Node<'_>, reader: &mut Reader) -> Vec<Person> {
+    let mut people: Vec<Person> = Vec::new();
+    if !reader.array(node) {
+        return people;
+    }
+    let elements = node.elements();
+    if elements.is_empty() {
+        reader.mistake(&node.at, "must not be empty");
+    }
+    let count = elements.len();
+    for element in elements {
+        let Some(person) = read_person(&element, reader) else { continue };
+        if people.iter().any(|other| other.id == person.id) {
+            reader.mistake(&pointer(&element.at, "id"), format!("`{}` appears twice", person.id));
+        }
+        people.push(person);
+    }
+    let nobody_asks = people.iter().all(|person| person.role != PersonRole::Researcher);
+    if count > 0 && people.len() == count && nobody_asks {
+        reader.mistake(&node.at, "nobody has the role `researcher`, the only one that asks");
+    }
+    people
+}
+
+fn read_person(node: &Node<'_>, reader: &mut Reader) -> Option<Person> {
+    if !reader.object(node) {
+        return None;
+    }
+    reader.only(node, &["id", "name", "role"]);
+    let id = reader.member(node, "id").and_then(|id| identifier(&id, reader));
+    let name = reader.member(node, "name").and_then(|name| reader.text(&name));
+    let role = reader.member(node, "role").and_then(|role| read_role(&role, reader));
+    Some(Person { id: id?, name: name?, role: role? })
+}
+
+fn read_role(node: &Node<'_>, reader: &mut Reader) -> Option<PersonRole> {
+    match reader.text(node)?.as_str() {
+        "steward" => Some(PersonRole::Steward),
+        "custodian" => Some(PersonRole::Custodian),
+        "researcher" => Some(PersonRole::Researcher),
+        "practitioner" => Some(PersonRole::Practitioner),
+        "board" => Some(PersonRole::Board),
+        other => {
+            let known = "`steward`, `custodian`, `researcher`, `practitioner`, `board`";
+            reader.mistake(&node.at, format!("unknown role `{other}`; use one of {known}"));
+            None
+        }
+    }
+}
+
+fn read_items(node: &Node<'_>, reader: &mut Reader) -> Vec<Items> {
+    let mut items: Vec<Items> = Vec::new();
+    if !reader.array(node) {
+        return items;
+    }
+    let elements = node.elements();
+    if elements.is_empty() {
+        reader.mistake(&node.at, "must not be empty");
+    }
+    for element in elements {
+        if !reader.object(&element) {
+            continue;
+        }
+        reader.only(&element, &["table", "columns"]);
+        let table = reader.member(&element, "table").and_then(|table| reader.text(&table));
+        let columns =
+            reader.member(&element, "columns").and_then(|columns| reader.text_array(&columns, false));
+        let (Some(table), Some(columns)) = (table, columns) else { continue };
+        if items.iter().any(|other| other.table == table) {
+            reader.mistake(&pointer(&element.at, "table"), format!("`{table}` appears twice"));
+        }
+        items.push(Items { table, columns });
+    }
+    items
+}
+
+fn read_allotment(node: &Node<'_>, reader: &mut Reader) -> Option<Allotment> {
+    if !reader.object(node) {
+        return None;
+    }
+    reader.only(node, &["rho", "epsilon", "delta", "default_rho", "guarantee"]);
+    if let Some(guarantee) = node.get("guarantee") {
+        read_guarantee(&guarantee, reader);
+    }
+    let delta = reader.member(node, "delta").and_then(|delta| {
+        let number = reader.number(&delta)?;
+        checked(Delta::new(number), &delta, reader)
+    });
+    let rho = match (node.get("rho"), node.get("epsilon")) {
+        (Some(rho), None) => read_rho(&rho, Rho::at_most, reader),
+        (None, Some(epsilon)) => {
+            // Without a valid δ there is nothing to convert at, but ε itself can be checked.
+            let number = reader.number(&epsilon);
+            let epsilon_read = number.and_then(|number| checked(Epsilon::new(number), &epsilon, reader));
+            epsilon_read.zip(delta).map(|(e, d)| Rho::from_epsilon(e, d)).filter(|rho| {
+                if *rho == Rho::ZERO {
+                    reader.mistake(&epsilon.at, "is less than a millionth of rho");
+                }
+                *rho != Rho::ZERO
+            })
+        }
+        (Some(_), Some(epsilon)) => {
+            reader.mistake(&epsilon.at, "give `rho` or `epsilon`, not both");
+            None
+        }
+        (None, None) => {
+            reader.mistake(&node.at, "`rho` is missing (or `epsilon`)");
+            None
+        }
+    };
+    let default_rho = match node.get("default_rho") {
+        Some(default) => {
+            let charge = read_rho(&default, Rho::at_least, reader);
+            if let (Some(charge), Some(rho)) = (charge, rho)
+                && charge > rho
+            {
+                reader.mistake(&default.at, format!("is more than the whole allotment of {rho}"));
+            }
+            charge
+        }
+        None => Rho::at_least(DEFAULT_RHO).ok().zip(rho).map(|(default, rho)| default.min(rho)),
+    };
+    Some(Allotment { rho: rho?, delta: delta?, default_rho: default_rho? })
+}
+
+fn read_rho(
+    node: &Node<'_>,
+    round: fn(f64) -> Result<Rho, disclosure_rules::loss::OutOfRange>,
+    reader: &mut Reader,
+) -> Option<Rho> {
+    let number = reader.positive_number(node)?;
+    let rho = checked(round(number), node, reader)?;
+    if rho == Rho::ZERO {
+        reader.mistake(&node.at, "must be at least a millionth");
+        return None;
+    }
+    Some(rho)
+}
+
+fn read_guarantee(node: &Node<'_>, reader: &mut Reader) {
+    match reader.text(node).as_deref() {
+        None | Some("zcdp") => {}
+        Some("pure") => {
+            reader.mistake(&node.at, "`pure` is not offered by this version; use `zcdp`, or leave it out")
+        }
+        Some(other) => {
+            reader.mistake(&node.at, format!("unknown guarantee `{other}`; use `zcdp`, or leave it out"))
+        }
+    }
+}
+
+fn checked<T>(
+    result: Result<T, disclosure_rules::loss::OutOfRange>,
+    node: &Node<'_>,
+    reader: &mut Reader,
+) -> Option<T> {
+    result.map_err(|error| reader.mistake(&node.at, error.to_string())).ok()
+}

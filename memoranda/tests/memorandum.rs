@@ -1,0 +1,188 @@
+//! TOML → memorandum, and whether it fits its contract.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use chrono::NaiveDate;
+use memoranda::{Memorandum, PersonRole};
+use support::contract;
+
+const GOOD: &str = r#"
+id = "2026-tsukuba-01"
+contract = "school"
+title = { en = "Class size", ja = "学級規模" }
+institution = "University of Tsukuba"
+purpose = { en = "To learn." }
+use_case = "class-size"
+valid = { from = 2026-04-01, until = 2027-03-31 }
+rules = "standard"
+people = [ { id = "r1", name = "Researcher One", role = "researcher" }, { id = "b1", name = "Board One", role = "board" } ]
+items = [ { table = "pupils", columns = ["school", "sex"] }, { table = "visits", columns = [] } ]
+[allotment]
+rho = 0.5
+delta = 1e-6
+default_rho = 0.02
+"#;
+
+fn changed(from: &str, to: &str) -> String {
+    let changed = GOOD.replacen(from, to, 1);
+    assert_ne!(changed, GOOD, "{from}");
+    changed
+}
+
+fn mistakes(toml: &str) -> Vec<String> {
+    Memorandum::parse(toml).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_memorandum_is_read_whole() {
+    let memorandum = Memorandum::parse(GOOD).unwrap();
+    assert_eq!((memorandum.id.as_str(), memorandum.title.ja.as_str()), ("2026-tsukuba-01", "学級規模"));
+    assert_eq!(memorandum.purpose.ja, "");
+    assert_eq!(memorandum.person("b1").unwrap().role, PersonRole::Board);
+    assert!(memorandum.person("r2").is_none());
+    assert!(memorandum.permits("pupils", "sex"));
+    assert!(!memorandum.permits("pupils", "score") && !memorandum.permits("visits", "sex"));
+    let allotment = memorandum.allotment;
+    assert_eq!((allotment.rho.micro(), allotment.default_rho.micro()), (500_000, 20_000));
+    assert_eq!(allotment.delta.get(), 1e-6);
+}
+
+#[test]
+fn the_term_holds_both_its_days() {
+    let memorandum = Memorandum::parse(GOOD).unwrap();
+    let cases = [
+        ("2026-03-31", false),
+        ("2026-04-01", true),
+        ("2026-12-01", true),
+        ("2027-03-31", true),
+        ("2027-04-01", false),
+    ];
+    for (day, in_force) in cases {
+        assert_eq!(memorandum.is_in_force(day.parse::<NaiveDate>().unwrap()), in_force, "{day}");
+    }
+}
+
+#[test]
+fn an_allotment_is_rounded_against_the_researcher() {
+    let allotment = |text: &str| Memorandum::parse(&changed("rho = 0.5\n", text)).unwrap().allotment;
+    assert_eq!(allotment("rho = 0.1234569\n").rho.micro(), 123_456);
+    assert_eq!(allotment("rho = 3\n").rho.micro(), 3_000_000);
+    let converted = allotment("epsilon = 3.0\n");
+    let epsilon = |rho: disclosure_rules::Rho| rho.epsilon(converted.delta).get();
+    assert!(epsilon(converted.rho) <= 3.0);
+    let next = disclosure_rules::Rho::from_micro(converted.rho.micro() + 1).unwrap();
+    assert!(epsilon(next) > 3.0);
+
+    let default =
+        |to: &str| Memorandum::parse(&changed("default_rho = 0.02\n", to)).unwrap().allotment.default_rho;
+    assert_eq!(default("default_rho = 0.0000101\n").micro(), 11);
+    assert_eq!(default("").micro(), 10_000);
+    assert_eq!(default("guarantee = \"zcdp\"\n").micro(), 10_000);
+    let small = changed("rho = 0.5", "rho = 0.001").replace("default_rho = 0.02\n", "");
+    assert_eq!(
+        Memorandum::parse(&small).unwrap().allotment.default_rho.micro(),
+        1_000,
+        "never above the allotment"
+    );
+}
+
+#[test]
+fn each_mistake_has_its_pointer() {
+    let identifier = "is not an identifier: use up to 64 letters, digits, `-`, `_`, `.`";
+    let cases = [
+        ("\"2026-tsukuba-01\"", "\"2026 tsukuba\"", format!("`/id`: `2026 tsukuba` {identifier}")),
+        ("\"2026-tsukuba-01\"", "\"../x\"", format!("`/id`: `../x` {identifier}")),
+        ("\"2026-tsukuba-01\"", "1", "`/id`: must be text that is not empty".into()),
+        ("id = \"2026-tsukuba-01\"", "", "`id` is missing".into()),
+        ("en = \"Class size\", ", "", "`/title`: `en` is missing".into()),
+        ("{ en = \"To learn.\" }", "\"To learn.\"", "`/purpose`: must be an object".into()),
+        ("en = \"To learn.\"", "en = \"To learn.\", fr = \"x\"", "`/purpose/fr`: unknown key `fr`; known here: `en`, `ja`".into()),
+        ("2027-03-31", "2026-03-31", "`/valid/until`: is before `from`".into()),
+        ("2027-03-31", "2027-03-31T00:00:00", "`/valid/until`: must be a date such as 2026-04-01".into()),
+        ("2027-03-31", "\"2027-02-30\"", "`/valid/until`: must be a date such as 2026-04-01".into()),
+        (", until = 2027-03-31", "", "`/valid`: `until` is missing".into()),
+        ("\"b1\"", "\"r1\"", "`/people/1/id`: `r1` appears twice".into()),
+        ("\"researcher\"", "\"Researcher\"", "`/people/0/role`: unknown role `Researcher`; use one of `steward`, `custodian`, `researcher`, `practitioner`, `board`".into()),
+        ("\"researcher\"", "\"steward\"", "`/people`: nobody has the role `researcher`, the only one that asks".into()),
+        ("name = \"Board One\", ", "", "`/people/1`: `name` is missing".into()),
+        ("[\"school\", \"sex\"]", "[\"school\", \"school\"]", "`/items/0/columns/1`: `school` appears twice".into()),
+        ("[\"school\", \"sex\"]", "\"school\"", "`/items/0/columns`: must be an array".into()),
+        ("\"visits\"", "\"pupils\"", "`/items/1/table`: `pupils` appears twice".into()),
+        ("rho = 0.5", "rho = 0", "`/allotment/rho`: must be a number above 0".into()),
+        ("rho = 0.5", "rho = 1e-7", "`/allotment/rho`: must be at least a millionth".into()),
+        ("rho = 0.5", "rho = 1e13", "`/allotment/rho`: rho must be between 0 and 4e12".into()),
+        ("rho = 0.5", "rho = nan", "`/allotment/rho`: must be a number above 0".into()),
+        ("rho = 0.5", "rho = \"0.5\"", "`/allotment/rho`: must be a number above 0".into()),
+        ("rho = 0.5\n", "", "`/allotment`: `rho` is missing (or `epsilon`)".into()),
+        ("rho = 0.5", "rho = 0.5\nepsilon = 3.0", "`/allotment/epsilon`: give `rho` or `epsilon`, not both".into()),
+        ("rho = 0.5", "epsilon = 1e-9", "`/allotment/epsilon`: is less than a millionth of rho".into()),
+        ("rho = 0.5", "epsilon = 0", "`/allotment/epsilon`: epsilon must be positive and finite".into()),
+        ("1e-6", "1", "`/allotment/delta`: delta must be above 0 and below 1".into()),
+        ("delta = 1e-6\n", "", "`/allotment`: `delta` is missing".into()),
+        ("default_rho = 0.02", "default_rho = 0.6", "`/allotment/default_rho`: is more than the whole allotment of 0.5".into()),
+        ("default_rho = 0.02", "default_rho = 0", "`/allotment/default_rho`: must be a number above 0".into()),
+        ("default_rho = 0.02", "default_epsilon = 1", "`/allotment/default_epsilon`: unknown key `default_epsilon`; known here: `rho`, `epsilon`, `delta`, `default_rho`, `guarantee`".into()),
+        ("default_rho = 0.02", "guarantee = \"pure\"", "`/allotment/guarantee`: `pure` is not offered by this version; use `zcdp`, or leave it out".into()),
+        ("default_rho = 0.02", "guarantee = \"none\"", "`/allotment/guarantee`: unknown guarantee `none`; use `zcdp`, or leave it out".into()),
+        ("rules = ", "rule = ", String::new()),
+    ];
+    for (from, to, expected) in cases {
+        let found = mistakes(&changed(from, to));
+        if expected.is_empty() {
+            assert_eq!(found.len(), 2, "{found:?}");
+        } else {
+            assert_eq!(found, [expected], "{from} -> {to}");
+        }
+    }
+}
+
+#[test]
+fn all_mistakes_come_at_once_in_order() {
+    let toml = changed("2027-03-31", "2025-03-31").replace("1e-6", "2").replace("\"board\"", "\"chair\"");
+    let found = mistakes(&toml);
+    let places: Vec<&str> = found.iter().filter_map(|mistake| mistake.split('`').nth(1)).collect();
+    assert_eq!(places, ["/valid/until", "/people/1/role", "/allotment/delta"]);
+    let broken = changed("[allotment]", "[allotment");
+    assert_eq!(mistakes(&broken), ["not TOML: unclosed table, expected `]` at line 12 column 11"]);
+}
+
+#[test]
+fn a_memorandum_gives_only_what_the_contract_has() {
+    let contract = contract(&[]);
+    let check = |from: &str, to: &str| -> Vec<String> {
+        let memorandum = Memorandum::parse(&changed(from, to)).unwrap();
+        memorandum.check_against(&contract).iter().map(ToString::to_string).collect()
+    };
+    assert!(Memorandum::parse(GOOD).unwrap().check_against(&contract).is_empty());
+    assert!(check("\"sex\"", "\"pupil\"").is_empty(), "the unit column may be listed");
+    assert_eq!(
+        check("[\"school\", \"sex\"]", "[\"sex\", \"height\", \"name\", \"Sex\"]"),
+        [
+            "`/items/0/columns/1`: no column `height` in table `pupils`",
+            "`/items/0/columns/2`: `name` of `pupils` identifies pupils: no memorandum gives it",
+            "`/items/0/columns/3`: no column `Sex` in table `pupils`",
+        ]
+    );
+    assert_eq!(check("\"visits\"", "\"visit\""), ["`/items/1/table`: no table `visit` in contract `school`"]);
+    assert_eq!(check("\"school\"", "\"star\""), ["`/contract`: is about `star`, not about `school`"]);
+}
+
+#[test]
+fn the_examples_are_good() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let mut count = 0;
+    for entry in std::fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        let memorandum = Memorandum::parse(&std::fs::read_to_string(&path).unwrap());
+        let memorandum = memorandum.unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", path.display()));
+        let package = format!("../../datasets-synthetic/formats/{}/datapackage.json", memorandum.contract);
+        let package = std::fs::read_to_string(format!("{examples}/{package}")).unwrap();
+        let contract = memoranda::datapackage::parse(&package);
+        let contract = contract.unwrap_or_else(|mistakes| panic!("{}: {mistakes:?}", memorandum.contract));
+        assert_eq!(memorandum.check_against(&contract), [], "{}", path.display());
+        assert!(!memorandum.title.ja.is_empty() && !memorandum.purpose.ja.is_empty(), "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 1);
+}
