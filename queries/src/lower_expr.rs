@@ -1,0 +1,273 @@
+//! DataFusion's expressions → [`Expr`]. What has no counterpart is refused where it stands.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::{self as df, Operator};
+use disclosure_rules::Value;
+use disclosure_rules::value::Day;
+use memoranda::Kind;
+
+use crate::function;
+use crate::refusal::{Refusal, Rule};
+use crate::tree::{Binary, Expr, Literal, Unary};
+
+/// Where an expression stands: which relation its columns are of, and which of them name a pupil.
+pub(crate) struct Scope<'a> {
+    pub(crate) schema: &'a DFSchema,
+    /// Per column of the schema, whether it names the pupil.
+    pub(crate) unit: &'a [bool],
+    pub(crate) sql: &'a str,
+}
+
+impl Scope<'_> {
+    /// The number of a column, or a refusal if it names the pupil.
+    pub(crate) fn column(&self, column: &datafusion::common::Column) -> Result<usize, Refusal> {
+        let index = self.index(column)?;
+        if self.unit.get(index).copied().unwrap_or(false) {
+            let name = &column.name;
+            return Err(Refusal::new(
+                Rule::PupilColumn,
+                format!("`{name}` names the pupil: it can be counted and joined on, never shown, compared or grouped by"),
+            )
+            .rewrite(format!("COUNT(DISTINCT {name})"))
+            .near(self.sql, name));
+        }
+        Ok(index)
+    }
+
+    pub(crate) fn index(&self, column: &datafusion::common::Column) -> Result<usize, Refusal> {
+        self.schema.index_of_column(column).map_err(|_| {
+            Refusal::new(
+                Rule::Column,
+                format!("column `{}` is not among the items of this memorandum", column.name),
+            )
+            .near(self.sql, &column.name)
+        })
+    }
+
+    pub(crate) fn lower(&self, expr: &df::Expr) -> Result<Expr, Refusal> {
+        Ok(match expr {
+            df::Expr::Alias(alias) => self.lower(&alias.expr)?,
+            df::Expr::Column(column) => {
+                let index = self.column(column)?;
+                Expr::Column(
+                    index,
+                    kind(self.schema.field(index).data_type()).ok_or_else(|| unsayable("this type"))?,
+                )
+            }
+            df::Expr::Literal(value, _) => Expr::Literal(literal(value)?),
+            df::Expr::BinaryExpr(binary) => self.binary(binary)?,
+            df::Expr::Like(like) => self.like(like)?,
+            df::Expr::Not(operand) => self.unary(Unary::Not, operand)?,
+            df::Expr::IsNotNull(operand) => not(self.unary(Unary::IsNull, operand)?),
+            df::Expr::IsNull(operand) => self.unary(Unary::IsNull, operand)?,
+            df::Expr::IsTrue(operand) => self.unary(Unary::IsTrue, operand)?,
+            df::Expr::IsFalse(operand) => self.unary(Unary::IsFalse, operand)?,
+            df::Expr::IsUnknown(operand) => self.unary(Unary::IsNull, operand)?,
+            df::Expr::IsNotTrue(operand) => not(self.unary(Unary::IsTrue, operand)?),
+            df::Expr::IsNotFalse(operand) => not(self.unary(Unary::IsFalse, operand)?),
+            df::Expr::IsNotUnknown(operand) => not(self.unary(Unary::IsNull, operand)?),
+            df::Expr::Negative(operand) => self.unary(Unary::Negate, operand)?,
+            df::Expr::Between(between) => {
+                let value = self.lower(&between.expr)?;
+                let at_least = pair(Binary::GreaterEqual, value.clone(), self.lower(&between.low)?);
+                let at_most = pair(Binary::LessEqual, value, self.lower(&between.high)?);
+                let within = pair(Binary::And, at_least, at_most);
+                if between.negated { not(within) } else { within }
+            }
+            df::Expr::Case(case) => self.case(case)?,
+            df::Expr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type())?,
+            df::Expr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type())?,
+            df::Expr::InList(list) => {
+                let constant = |item: &df::Expr| match self.lower(item)? {
+                    Expr::Literal(literal) => Ok(literal),
+                    // A conversion of a constant that type coercion has put in.
+                    Expr::Cast(inner, to) => match (*inner, to) {
+                        (Expr::Literal(Literal::Value(Value::Int(i))), Kind::Number) => {
+                            Ok(Literal::Float(i as f64))
+                        }
+                        (Expr::Literal(Literal::Value(Value::Int(i))), Kind::Text) => {
+                            Ok(Literal::Value(Value::Text(i.to_string())))
+                        }
+                        (Expr::Literal(Literal::Value(Value::Text(text))), Kind::Date)
+                            if Day::parse(&text).is_some() =>
+                        {
+                            Ok(Day::parse(&text)
+                                .map_or(Literal::Value(Value::Null), |day| Literal::Value(Value::Date(day))))
+                        }
+                        _ => Err(unsayable("a list with anything but constants after IN")),
+                    },
+                    _ => Err(unsayable("a list with anything but constants after IN")),
+                };
+                let constants = list.list.iter().map(constant).collect::<Result<_, _>>()?;
+                let found = Expr::In(Box::new(self.lower(&list.expr)?), constants);
+                if list.negated { not(found) } else { found }
+            }
+            df::Expr::ScalarFunction(call) => {
+                let name = call.func.name();
+                let function = function::find(name).ok_or_else(|| {
+                    Refusal::new(Rule::Function, format!("`{name}` is not on the list of total functions"))
+                })?;
+                let args = call.args.iter().map(|arg| self.lower(arg)).collect::<Result<Vec<_>, _>>()?;
+                if let Some(misuse) = function.misuse(&args) {
+                    return Err(
+                        Refusal::new(Rule::Function, format!("`{name}`: {misuse}")).near(self.sql, name)
+                    );
+                }
+                Expr::Call(function, args)
+            }
+            df::Expr::AggregateFunction(_) => return Err(unsayable("an aggregate inside an aggregate")),
+            df::Expr::WindowFunction(_) => {
+                return Err(Refusal::new(Rule::Window, "window functions are not offered yet"));
+            }
+            df::Expr::Exists(_)
+            | df::Expr::InSubquery(_)
+            | df::Expr::ScalarSubquery(_)
+            | df::Expr::SetComparison(_) => {
+                return Err(Refusal::new(Rule::Subquery, "a query inside a query is not offered yet"));
+            }
+            df::Expr::Placeholder(_) => return Err(unsayable("a placeholder")),
+            df::Expr::GroupingSet(_) => {
+                return Err(Refusal::new(Rule::Clause, "grouping sets are not offered yet"));
+            }
+            _ => return Err(unsayable("this expression")),
+        })
+    }
+
+    fn unary(&self, op: Unary, operand: &df::Expr) -> Result<Expr, Refusal> {
+        let operand = self.lower(operand)?;
+        if op == Unary::Negate && !matches!(operand.kind(), Some(Kind::Integer | Kind::Number) | None) {
+            return Err(unsayable("minus before anything but a number"));
+        }
+        Ok(Expr::Unary(op, Box::new(operand)))
+    }
+
+    fn binary(&self, binary: &df::BinaryExpr) -> Result<Expr, Refusal> {
+        let op = match binary.op {
+            Operator::Plus => Binary::Add,
+            Operator::Minus => Binary::Subtract,
+            Operator::Multiply => Binary::Multiply,
+            Operator::Divide => Binary::Divide,
+            Operator::Modulo => Binary::Modulo,
+            Operator::Eq => Binary::Equal,
+            Operator::NotEq => Binary::NotEqual,
+            Operator::Lt => Binary::Less,
+            Operator::LtEq => Binary::LessEqual,
+            Operator::Gt => Binary::Greater,
+            Operator::GtEq => Binary::GreaterEqual,
+            Operator::And => Binary::And,
+            Operator::Or => Binary::Or,
+            Operator::IsDistinctFrom => Binary::IsDistinct,
+            Operator::IsNotDistinctFrom => Binary::IsNotDistinct,
+            Operator::StringConcat => Binary::Concat,
+            other => return Err(unsayable(&format!("the operator {other}"))),
+        };
+        let (left, right) = (self.lower(&binary.left)?, self.lower(&binary.right)?);
+        let arithmetic =
+            matches!(op, Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Modulo);
+        let number = |expr: &Expr| matches!(expr.kind(), Some(Kind::Integer | Kind::Number) | None);
+        if arithmetic && !(number(&left) && number(&right)) {
+            return Err(unsayable("arithmetic on anything but numbers"));
+        }
+        Ok(pair(op, left, right))
+    }
+
+    fn like(&self, like: &df::expr::Like) -> Result<Expr, Refusal> {
+        let Expr::Literal(Literal::Value(Value::Text(pattern))) = self.lower(&like.pattern)? else {
+            return Err(unsayable("LIKE with anything but a constant pattern"));
+        };
+        if like.escape_char.is_some() {
+            return Err(unsayable("ESCAPE"));
+        }
+        let text = Box::new(self.lower(&like.expr)?);
+        let found = Expr::Like { text, pattern, ignore_case: like.case_insensitive };
+        Ok(if like.negated { not(found) } else { found })
+    }
+
+    fn case(&self, case: &df::Case) -> Result<Expr, Refusal> {
+        let base = case.expr.as_deref().map(|base| self.lower(base)).transpose()?;
+        let branch = |(when, then): &(Box<df::Expr>, Box<df::Expr>)| {
+            let when = self.lower(when)?;
+            let when = match &base {
+                Some(base) => pair(Binary::Equal, base.clone(), when),
+                None => when,
+            };
+            Ok((when, self.lower(then)?))
+        };
+        let branches = case.when_then_expr.iter().map(branch).collect::<Result<_, Refusal>>()?;
+        let otherwise = case.else_expr.as_deref().map(|value| self.lower(value)).transpose()?;
+        Ok(Expr::Case(branches, otherwise.map(Box::new)))
+    }
+
+    fn cast(&self, operand: &df::Expr, to: &DataType) -> Result<Expr, Refusal> {
+        let operand = self.lower(operand)?;
+        let Some(to) = kind(to) else {
+            return Err(Refusal::new(Rule::Expression, "this type is not offered")
+                .rewrite("CAST to BOOLEAN, BIGINT, DOUBLE, VARCHAR, DATE or TIMESTAMP"));
+        };
+        let Some(from) = operand.kind() else { return Ok(Expr::Cast(Box::new(operand), to)) };
+        use Kind::{Boolean, Date, DateTime, Integer, Number, Text};
+        let offered = matches!(
+            (from, to),
+            (Integer | Number | Boolean, Integer | Number | Text)
+                | (Integer, Boolean)
+                | (Text, Integer | Number | Boolean | Date | DateTime)
+                | (Date, DateTime | Text)
+                | (DateTime, Date)
+        );
+        match () {
+            () if from == to => Ok(operand),
+            () if offered => Ok(Expr::Cast(Box::new(operand), to)),
+            () => Err(unsayable("a conversion between these types")),
+        }
+    }
+}
+
+fn pair(op: Binary, left: Expr, right: Expr) -> Expr {
+    Expr::Binary(op, Box::new(left), Box::new(right))
+}
+
+fn not(operand: Expr) -> Expr {
+    Expr::Unary(Unary::Not, Box::new(operand))
+}
+
+pub(crate) fn unsayable(what: &str) -> Refusal {
+    Refusal::new(Rule::Expression, format!("{what} is not offered"))
+}
+
+fn literal(value: &ScalarValue) -> Result<Literal, Refusal> {
+    if value.is_null() {
+        return Ok(Literal::Value(Value::Null));
+    }
+    Ok(match value {
+        ScalarValue::Boolean(Some(b)) => Literal::Value(Value::Bool(*b)),
+        ScalarValue::Int8(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
+        ScalarValue::Int16(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
+        ScalarValue::Int32(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
+        ScalarValue::Int64(Some(i)) => Literal::Value(Value::Int(*i)),
+        ScalarValue::Float32(Some(f)) if f.is_finite() => Literal::Float(f64::from(*f)),
+        ScalarValue::Float64(Some(f)) if f.is_finite() => Literal::Float(*f),
+        ScalarValue::Utf8(Some(s)) | ScalarValue::Utf8View(Some(s)) | ScalarValue::LargeUtf8(Some(s)) => {
+            Literal::Value(Value::Text(s.clone()))
+        }
+        ScalarValue::Date32(Some(days)) => Literal::Value(Value::Date(Day(*days))),
+        ScalarValue::TimestampMicrosecond(Some(t), None) => Literal::DateTime(*t),
+        ScalarValue::TimestampNanosecond(Some(t), None) => Literal::DateTime(t.div_euclid(1000)),
+        ScalarValue::TimestampMillisecond(Some(t), None) => Literal::DateTime(t.saturating_mul(1000)),
+        ScalarValue::TimestampSecond(Some(t), None) => Literal::DateTime(t.saturating_mul(1_000_000)),
+        _ => return Err(unsayable("a constant of this type")),
+    })
+}
+
+/// The kind of an Arrow type; `None` where the vocabulary has none.
+pub(crate) fn kind(data_type: &DataType) -> Option<Kind> {
+    Some(match data_type {
+        DataType::Boolean => Kind::Boolean,
+        DataType::Int32 | DataType::Int64 => Kind::Integer,
+        DataType::Float32 | DataType::Float64 => Kind::Number,
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Kind::Text,
+        DataType::Date32 => Kind::Date,
+        DataType::Timestamp(_, None) => Kind::DateTime,
+        _ => return None,
+    })
+}

@@ -1,0 +1,283 @@
+//! SQL text → one plain SELECT. Every clause that the parser knows is named here: what is not used is refused,
+//! so that nothing can be dropped silently on the way to a plan.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArguments, GroupByExpr, ObjectName, Query, Select, SetExpr, Spanned, Statement,
+    TableFactor, Visit, Visitor,
+};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::catalog::Catalog;
+use crate::function;
+use crate::refusal::{Refusal, Rule};
+
+/// Longest question, in bytes.
+const MAX_LENGTH: usize = 20_000;
+/// Deepest nesting that is parsed.
+const MAX_DEPTH: usize = 60;
+/// Most expressions of a question.
+const MAX_EXPRESSIONS: usize = 2_000;
+
+/// Parses one SELECT and checks that it uses nothing but what can be said in the tree.
+pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refusal> {
+    if sql.len() > MAX_LENGTH {
+        return Err(Refusal::new(Rule::Limit, format!("a question is at most {MAX_LENGTH} bytes long")));
+    }
+    let dialect = GenericDialect {};
+    let parsed = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(sql);
+    let mut statements =
+        parsed.and_then(|mut parser| parser.parse_statements()).map_err(|error| match error {
+            ParserError::RecursionLimitExceeded => {
+                Refusal::new(Rule::Limit, format!("expressions nest at most {MAX_DEPTH} deep"))
+            }
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => syntax(&message),
+        })?;
+    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+        return Err(Refusal::new(Rule::OneStatement, "a question is exactly one SELECT statement"));
+    };
+    let Statement::Query(query) = &statement else {
+        return Err(Refusal::new(
+            Rule::OnlySelect,
+            "only SELECT is a question; nothing can be changed, set or explained here",
+        )
+        .rewrite("use `--preview` to see what a question would cost and how accurate it would be"));
+    };
+    check_query(query)?;
+    let mut walk = Walk { catalog, expressions: 0 };
+    match query.visit(&mut walk) {
+        ControlFlow::Break(refusal) => Err(refusal),
+        ControlFlow::Continue(()) => Ok(statement),
+    }
+}
+
+/// The parser's message, without the piece of SQL that it quotes: that may be somebody's number.
+fn syntax(message: &str) -> Refusal {
+    let place = message.rfind(" at Line: ").map(|at| &message[at + " at Line: ".len()..]);
+    let mut refusal = Refusal::new(Rule::Syntax, "this is not SQL that can be read");
+    if let Some((line, column)) = place.and_then(|place| place.split_once(", Column: ")) {
+        refusal.at = format!("line {line}, column {column}");
+    }
+    refusal
+}
+
+fn clause(name: &str) -> Refusal {
+    Refusal::new(Rule::Clause, format!("{name} is not offered"))
+}
+
+fn check_query(query: &Query) -> Result<(), Refusal> {
+    let Query {
+        with,
+        body,
+        order_by: _,
+        limit_clause: _,
+        fetch,
+        locks,
+        for_clause,
+        settings,
+        format_clause,
+        pipe_operators,
+    } = query;
+    if let Some(with) = with {
+        return Err(Refusal::new(Rule::Subquery, "WITH is not offered yet: ask in a single SELECT")
+            .location(with.span().start));
+    }
+    let unused = [
+        ("FETCH (write LIMIT)", fetch.is_some()),
+        ("FOR UPDATE", !locks.is_empty()),
+        ("FOR", for_clause.is_some()),
+        ("SETTINGS", settings.is_some()),
+        ("FORMAT", format_clause.is_some()),
+        ("a pipe", !pipe_operators.is_empty()),
+    ];
+    if let Some((name, _)) = unused.iter().find(|(_, used)| *used) {
+        return Err(clause(name));
+    }
+    match body.as_ref() {
+        SetExpr::Select(select) => check_select(select),
+        SetExpr::Query(query) => Err(subquery(query.span())),
+        SetExpr::SetOperation { left, .. } => Err(clause("UNION, INTERSECT or EXCEPT")
+            .location(left.span().end)
+            .rewrite("ask the parts as questions of their own")),
+        SetExpr::Values(_) => Err(clause("VALUES")),
+        SetExpr::Table(_) => Err(Refusal::new(Rule::RowLevel, "rows of pupils are never shown")),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+            Err(Refusal::new(Rule::OnlySelect, "only SELECT is a question"))
+        }
+    }
+}
+
+fn check_select(select: &Select) -> Result<(), Refusal> {
+    let Select {
+        select_token: _,
+        optimizer_hints,
+        distinct,
+        select_modifiers,
+        top,
+        top_before_distinct: _,
+        projection: _,
+        exclude,
+        into,
+        from,
+        lateral_views,
+        prewhere,
+        selection: _,
+        connect_by,
+        group_by,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having: _,
+        named_window,
+        qualify,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor: _,
+    } = select;
+    if distinct.is_some() {
+        return Err(clause("SELECT DISTINCT").rewrite("SELECT key, COUNT(*) … GROUP BY key"));
+    }
+    let unused = [
+        ("an optimizer hint", !optimizer_hints.is_empty()),
+        ("a SELECT modifier", select_modifiers.is_some()),
+        ("TOP (write LIMIT)", top.is_some()),
+        ("EXCLUDE", exclude.is_some()),
+        ("INTO", into.is_some()),
+        ("LATERAL VIEW", !lateral_views.is_empty()),
+        ("PREWHERE", prewhere.is_some()),
+        ("CONNECT BY", !connect_by.is_empty()),
+        ("CLUSTER BY", !cluster_by.is_empty()),
+        ("DISTRIBUTE BY", !distribute_by.is_empty()),
+        ("SORT BY", !sort_by.is_empty()),
+        ("WINDOW", !named_window.is_empty()),
+        ("QUALIFY", qualify.is_some()),
+        ("AS VALUE or AS STRUCT", value_table_mode.is_some()),
+    ];
+    if let Some((name, _)) = unused.iter().find(|(_, used)| *used) {
+        return Err(clause(name));
+    }
+    match group_by {
+        GroupByExpr::All(_) => return Err(clause("GROUP BY ALL").rewrite("name the columns after GROUP BY")),
+        GroupByExpr::Expressions(_, modifiers) if !modifiers.is_empty() => {
+            return Err(clause("a GROUP BY modifier"));
+        }
+        GroupByExpr::Expressions(..) => {}
+    }
+    from.iter()
+        .flat_map(|t| std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation)))
+        .try_for_each(check_factor)
+}
+
+fn check_factor(factor: &TableFactor) -> Result<(), Refusal> {
+    match factor {
+        TableFactor::Table {
+            name: _,
+            alias: _,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } => {
+            let unused = [
+                ("a table function", args.is_some()),
+                ("a table hint", !with_hints.is_empty() || !index_hints.is_empty()),
+                ("a table version", version.is_some()),
+                ("WITH ORDINALITY", *with_ordinality),
+                ("PARTITION", !partitions.is_empty()),
+                ("a JSON path", json_path.is_some()),
+                ("TABLESAMPLE", sample.is_some()),
+            ];
+            unused.iter().find(|(_, used)| *used).map_or(Ok(()), |(name, _)| Err(clause(name)))
+        }
+        TableFactor::NestedJoin { table_with_joins, alias: None } => {
+            check_factor(&table_with_joins.relation)?;
+            table_with_joins.joins.iter().try_for_each(|join| check_factor(&join.relation))
+        }
+        TableFactor::Derived { subquery: query, .. } => Err(subquery(query.span())),
+        _ => Err(clause("this kind of table")),
+    }
+}
+
+fn subquery(span: Span) -> Refusal {
+    Refusal::new(Rule::Subquery, "a query inside a query is not offered yet: ask in a single SELECT")
+        .location(span.start)
+}
+
+/// Table and function names, and forms of expression that must be refused where they stand.
+struct Walk<'a> {
+    catalog: &'a Catalog<'a>,
+    expressions: usize,
+}
+
+impl Visitor for Walk<'_> {
+    type Break = Refusal;
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Refusal> {
+        if self.catalog.knows(name) {
+            return ControlFlow::Continue(());
+        }
+        ControlFlow::Break(
+            Refusal::new(Rule::Table, format!("table `{name}` is not among the items of this memorandum"))
+                .location(name.span().start)
+                .rewrite(format!(
+                    "tables that can be asked about: {}",
+                    self.catalog.table_names().join(", ")
+                )),
+        )
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
+        self.expressions += 1;
+        if self.expressions > MAX_EXPRESSIONS {
+            return ControlFlow::Break(Refusal::new(
+                Rule::Limit,
+                format!("a question has at most {MAX_EXPRESSIONS} expressions"),
+            ));
+        }
+        let refusal = match expr {
+            Expr::Subquery(_)
+            | Expr::Exists { .. }
+            | Expr::InSubquery { .. }
+            | Expr::AnyOp { .. }
+            | Expr::AllOp { .. } => subquery(expr.span()),
+            Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
+                clause("GROUPING SETS, CUBE or ROLLUP")
+                    .location(expr.span().start)
+                    .rewrite("ask each grouping as a question of its own")
+            }
+            Expr::Function(call) => {
+                let name = call.name.to_string().to_ascii_lowercase();
+                if call.over.is_some() {
+                    Refusal::new(Rule::Window, format!("`{name}(…) OVER (…)` is not offered yet"))
+                        .location(call.name.span().start)
+                        .rewrite("GROUP BY the partition instead")
+                } else if !call.within_group.is_empty()
+                    || call.null_treatment.is_some()
+                    || call.uses_odbc_syntax
+                    || !matches!(call.parameters, FunctionArguments::None)
+                {
+                    clause("this form of function call").location(call.name.span().start)
+                } else if let Some(rewrite) = function::refused_aggregate(&name) {
+                    Refusal::new(Rule::Aggregate, format!("`{name}` is not offered yet"))
+                        .location(call.name.span().start)
+                        .rewrite(rewrite)
+                } else if function::is_known(&name) {
+                    return ControlFlow::Continue(());
+                } else {
+                    Refusal::new(Rule::Function, format!("`{name}` is not on the list of total functions"))
+                        .location(call.name.span().start)
+                        .rewrite(format!("functions that can be used: {}", function::names().join(", ")))
+                }
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break(refusal)
+    }
+}
