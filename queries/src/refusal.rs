@@ -46,8 +46,10 @@ pub enum Rule {
     Contribution,
     /// Price, size or depth over a limit of the rule set.
     Limit,
-    /// A principle of the rule set.
+    /// A principle of the rule set refuses it.
     Principle,
+    /// A principle of the rule set leaves it to the board.
+    Board,
     /// Not in force, not of the memorandum, or not permitted.
     Memorandum,
     /// The engine could not carry the question out.
@@ -78,6 +80,7 @@ impl Rule {
             Rule::Contribution => "contribution",
             Rule::Limit => "limit",
             Rule::Principle => "principle",
+            Rule::Board => "board",
             Rule::Memorandum => "memorandum",
             Rule::Engine => "engine",
         }

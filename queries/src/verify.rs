@@ -165,12 +165,12 @@ fn check_principles(block: &Block, contract: &Contract, rules: &RuleSet) -> Resu
     match rules.principles.iter().find(|principle| principle.matches(&grouping, &measured)) {
         None => Ok(()),
         Some(principle) => {
-            let what = match principle.then {
-                Then::Refuse => "the rule set refuses this",
-                Then::Escalate => "the board decides on this before it runs",
+            let (rule, what) = match principle.then {
+                Then::Refuse => (Rule::Principle, "the rule set refuses this"),
+                Then::Escalate => (Rule::Board, "the board decides on this before it runs"),
             };
             Err(Refusal::new(
-                Rule::Principle,
+                rule,
                 format!("{what} (`{}`): {}", principle.id, principle.reason_en),
             ))
         }

@@ -1,1 +1,27 @@
-//! Ask: the whole way of one question
+//! Ask: the whole way of one question on one screen, and the only door to pupils' records. What leaves is an
+//! [`Answered`] disclosure or a [`Failure`] without a data value in it.
+//!
+//! Deliberately absent: command lines, HTTP, rows. The acts of steward and custodian (publish, ingest, sign) pass
+//! here too, so that each is logged in the order in which it took effect.
+//!
+//! In reading order: [`ask`] (the way) · [`request`] (what is asked for) · [`price`] (what it costs) · [`answered`]
+//! (what is told) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`enclave`] (one home: vault, ledger, clock) ·
+//! [`acts`] (publish, ingest, sign) · `mask` (SQL without its constants).
+
+pub mod acts;
+pub mod answered;
+pub mod ask;
+pub mod enclave;
+pub mod encode;
+mod mask;
+pub mod price;
+pub mod request;
+
+pub use acts::ActError;
+pub use answered::Answered;
+pub use ask::Failure;
+pub use enclave::{Enclave, OpenError};
+pub use request::{Price, Request};
+
+pub use disclosure_rules::{Account, Epsilon, Rho};
+pub use queries::{Options, Refusal, Rule};

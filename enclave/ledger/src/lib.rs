@@ -1,1 +1,38 @@
-//! Accounts, the disclosure log, proofs
+//! Every publish, signature, ingest, question, refusal and release is a leaf of one append-only RFC 6962 Merkle
+//! tree, written in the same transaction as the accounts that it changes: the log and the balances cannot differ.
+//!
+//! Deliberately absent: rows of pupils, SQL, prices. Callers say what a leaf states; nothing about a pupil is ever
+//! among it.
+//!
+//! In reading order: [`tree`] (hashes, roots, proofs) · [`canonical`] (the bytes of a leaf) · [`base64`] ·
+//! [`key`] (Ed25519, verifier keys) · [`checkpoint`] (signed roots) · [`store`] (one SQLite file) · [`log`]
+//! (leaves) · [`documents`] (contracts, rule sets, memoranda) · [`accounts`] (debit before read) ·
+//! [`disclosures`] (log before answer; replay) · [`audit`] (the ledger against itself) · [`tiles`] (C2SP layout) ·
+//! [`export`] (the folder for the board) · [`verify`] (which trusts nothing but that folder and a key).
+
+mod accounts;
+mod audit;
+mod base64;
+mod canonical;
+mod checkpoint;
+mod disclosures;
+mod documents;
+mod export;
+mod key;
+mod log;
+mod store;
+mod tiles;
+mod tree;
+mod verify;
+
+pub use accounts::{AccountKind, DebitError, Question};
+pub use audit::{Discrepancy, Recomputed};
+pub use checkpoint::Checkpoint;
+pub use disclosures::{Disclosure, ReplayKey};
+pub use documents::{Document, DocumentKind};
+pub use export::{ExportError, Exported};
+pub use key::{KeyError, LogKey, PublicKey};
+pub use log::{Event, Leaf, LeafKind, LogPosition};
+pub use store::{Ledger, LedgerError};
+pub use tree::{Hash, verify_consistency, verify_inclusion};
+pub use verify::{Fault, Verified, VerifyError, exported_key, verify_export};

@@ -1,1 +1,26 @@
-//! The locked store: keys, encrypted Parquet, ingest, evaluate
+//! The locked store: rows of pupils lie here only encrypted, ordered by pupil, in immutable snapshots, and only
+//! a [`queries::PrivatePlan`] is evaluated over them.
+//!
+//! Deliberately absent: SQL, privacy accounting, noise, logging, and any function that returns rows. What
+//! identifies a pupil is kept apart, under its own key, in files that no question opens.
+//!
+//! In reading order: `vault` (create, open, check) · `keys` (root key, keyring) · `seal` (authenticated
+//! encryption of small things) · `snapshot` (what is in force) · `parquet_key` (modular encryption of
+//! files) · [`ingest`] (validate, pseudonymise, encrypt, switch) · `durable` (files that survive a crash) ·
+//! `scan` (a table as DataFusion reads it) · [`evaluate`] (a plan's totals, sealed).
+
+mod durable;
+pub mod evaluate;
+pub mod ingest;
+mod keys;
+mod parquet_key;
+mod scan;
+mod seal;
+mod snapshot;
+mod vault;
+
+pub use durable::FileError;
+pub use evaluate::EvaluateError;
+pub use ingest::{IngestError, Ingested, Input, Mistake, Report};
+pub use snapshot::{Part, Snapshot, SnapshotData, SnapshotTable};
+pub use vault::{Checked, Vault, VaultError};

@@ -1,0 +1,113 @@
+//! `enclave ask`
+
+use std::io::Read;
+use std::path::Path;
+
+use gate::encode::{self, Format};
+use gate::{Answered, Failure, Price, Request};
+use gate::{Epsilon, Rho};
+
+use crate::args::{AnswerFormat, Ask};
+use crate::command::{open, runtime};
+use crate::outcome::{Done, Outcome, put, say};
+
+pub(crate) fn run(home: &Path, args: &Ask) -> Done {
+    let request = request(args)?;
+    let enclave = open(home)?;
+    let asked = runtime()?.block_on(enclave.ask(&request));
+    let format = match args.format {
+        AnswerFormat::Table => Format::Table,
+        AnswerFormat::Json => Format::Json,
+        AnswerFormat::Csv => Format::Csv,
+        AnswerFormat::Arrow => Format::Arrow,
+        AnswerFormat::Parquet => Format::Parquet,
+    };
+    match asked {
+        Ok(answered) => tell(&answered, format),
+        Err(Failure::Refused(refusal)) if format == Format::Json => {
+            let json = serde_json::to_string_pretty(&encode::refusal_json(&refusal)).unwrap_or_default();
+            put(format!("{json}\n").as_bytes())?;
+            Err(Outcome::Told(Outcome::Refused(Box::new(refusal)).code()))
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn request(args: &Ask) -> Result<Request, Outcome> {
+    let invalid = |error: &dyn std::fmt::Display| Outcome::Invalid(error.to_string());
+    let price = match (args.rho, args.epsilon, args.within) {
+        (Some(rho), ..) => Price::Rho(Rho::at_least(rho).map_err(|error| invalid(&error))?),
+        (_, Some(epsilon), _) => Price::Epsilon(Epsilon::new(epsilon).map_err(|error| invalid(&error))?),
+        (.., Some(width)) if width.is_finite() && width > 0.0 => Price::Within(width),
+        (.., Some(_)) => return Err(Outcome::Invalid("a half-width is positive and finite".to_owned())),
+        (None, None, None) => Price::Default,
+    };
+    let sql = match args.sql.as_deref() {
+        Some("-") | None => {
+            let mut sql = String::new();
+            std::io::stdin().read_to_string(&mut sql).map_err(|error| invalid(&error))?;
+            sql
+        }
+        Some(sql) => sql.to_owned(),
+    };
+    let options = gate::Options { rows_per_unit: args.rows_per_unit, groups_per_unit: args.groups_per_unit };
+    Ok(Request {
+        memorandum: args.memorandum.clone(),
+        person: args.person.clone(),
+        sql,
+        price,
+        options,
+        fresh: args.fresh,
+        preview: args.preview,
+    })
+}
+
+/// The answer to stdout, what it cost to stderr.
+pub(crate) fn tell(answered: &Answered, format: Format) -> Done {
+    if answered.preview && format == Format::Table {
+        return preview(answered);
+    }
+    put(&encode::encode(answered, format).map_err(|error| Outcome::Internal(error.to_string()))?)?;
+    if format == Format::Table {
+        let charged = answered.charged;
+        let cost = if answered.replayed {
+            "already on record: nothing charged".to_owned()
+        } else {
+            format!("charged rho {} (epsilon {:.2} at delta {})", charged.rho, charged.epsilon, charged.delta)
+        };
+        let log = answered.log.as_ref().map_or(String::new(), |log| format!("; log {}", log.index));
+        say(&format!("{cost}; balance rho {}{log}", answered.balance.rho));
+        if answered.columns.iter().any(|column| column.role == "measure") {
+            say("_low and _high are 95% intervals for the noise; small cells are hidden");
+        }
+    }
+    Ok(())
+}
+
+fn preview(answered: &Answered) -> Done {
+    let charged = answered.charged;
+    let mut text = format!(
+        "would charge rho {} (epsilon {:.2} at delta {}) of {}\n",
+        charged.rho, charged.epsilon, charged.delta, answered.balance.rho
+    );
+    if let Some(bounds) = &answered.bounds {
+        text += &format!("{}\n", bounds.explanation);
+    }
+    for column in answered.columns.iter().filter(|column| column.role == "measure") {
+        let half_width = column.half_width.map_or("computed from several measures".to_owned(), |width| {
+            let cell = column
+                .half_width_for_pupils
+                .map_or(String::new(), |n| format!(" in a cell of {n} pupils, the smallest shown"));
+            format!("± {width}{cell}")
+        });
+        text += &format!("{}: {half_width}", column.name);
+        if let Some(least) = column.hidden_below {
+            text += &format!("; hidden below a noisy count of {least} pupils");
+        }
+        if let (Some("avg" | "sum"), Some((low, high))) = (column.aggregate.as_deref(), column.clipped) {
+            text += &format!("; values are clamped to {low} … {high}");
+        }
+        text.push('\n');
+    }
+    put(text.as_bytes())
+}

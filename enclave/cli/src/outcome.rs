@@ -1,0 +1,110 @@
+//! [`Outcome`]: why a command did not do what was asked, and the exit code that says so.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use gate::{ActError, Failure, OpenError};
+use gate::{Refusal, Rule};
+
+/// Not done.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Exit code 1.
+    Internal(String),
+    /// Exit code 2.
+    Invalid(String),
+    /// Exit code 3, or 5 where the board decides.
+    Refused(Box<Refusal>),
+    /// Exit code 4.
+    Exhausted(String),
+    /// The message was written already.
+    Told(u8),
+}
+
+pub(crate) type Done = Result<(), Outcome>;
+
+impl Outcome {
+    pub(crate) fn report(self) -> ExitCode {
+        let code = self.code();
+        match self {
+            Outcome::Internal(message) | Outcome::Invalid(message) | Outcome::Exhausted(message) => {
+                say(&format!("error: {message}"))
+            }
+            Outcome::Refused(refusal) => say(&refusal.to_string()),
+            Outcome::Told(_) => {}
+        }
+        ExitCode::from(code)
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Outcome::Internal(_) => 1,
+            Outcome::Invalid(_) => 2,
+            Outcome::Refused(refusal) if refusal.rule == Rule::Board => 5,
+            Outcome::Refused(_) => 3,
+            Outcome::Exhausted(_) => 4,
+            Outcome::Told(code) => *code,
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Outcome {
+        match failure {
+            Failure::Refused(refusal) => Outcome::Refused(Box::new(refusal)),
+            Failure::Exhausted(exhausted) => Outcome::Exhausted(exhausted.to_string()),
+            Failure::Open(error) => error.into(),
+            Failure::Ledger(error) => Outcome::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for Outcome {
+    fn from(error: OpenError) -> Outcome {
+        match error {
+            OpenError::Vault(
+                vault::VaultError::Exists(_)
+                | vault::VaultError::NoHome(_)
+                | vault::VaultError::NoRootKey(_)
+                | vault::VaultError::SharedRootKey(_),
+            ) => Outcome::Invalid(error.to_string()),
+            _ => Outcome::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<ActError> for Outcome {
+    fn from(error: ActError) -> Outcome {
+        match error {
+            ActError::Open(error) => error.into(),
+            ActError::Ledger(ledger::LedgerError::AlreadyPublished { .. }) => {
+                Outcome::Invalid(error.to_string())
+            }
+            ActError::Ledger(error) => Outcome::Internal(error.to_string()),
+            other => Outcome::Invalid(other.to_string()),
+        }
+    }
+}
+
+impl From<ledger::LedgerError> for Outcome {
+    fn from(error: ledger::LedgerError) -> Outcome {
+        Outcome::Internal(error.to_string())
+    }
+}
+
+/// A message for a person.
+pub(crate) fn say(message: &str) {
+    // With stderr closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
+
+/// Data. A closed pipe is not an error: the reader has had enough.
+pub(crate) fn put(data: &[u8]) -> Done {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(data).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Outcome::Internal(format!("cannot write: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

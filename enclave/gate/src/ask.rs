@@ -1,0 +1,320 @@
+//! [`Enclave::ask`]: the way of one question.
+
+use disclosure_rules::measure::{GroupKeys, Terms};
+use disclosure_rules::{Exhausted, RuleSet};
+use ledger::{DebitError, Disclosure, Event, LedgerError, Question, ReplayKey};
+use memoranda::{Contract, Memorandum, PersonRole};
+use queries::{PrivatePlan, Refusal, Rule};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use vault::{EvaluateError, Snapshot, VaultError};
+
+use crate::answered::{self, Answered, Balance, Bounds, LogPlace, Recorded};
+use crate::enclave::{Enclave, OpenError};
+use crate::mask;
+use crate::price;
+use crate::request::Request;
+
+/// Why there is no answer. None of these depends on a row.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A typed "no".
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Allotment or pool is spent.
+    #[error("{0}")]
+    Exhausted(Exhausted),
+    /// The enclave itself is at fault.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The ledger could not be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Failure {
+        Failure::Open(OpenError::Vault(error))
+    }
+}
+
+/// Who asks, under what.
+struct Agreement {
+    memorandum: Memorandum,
+    contract: Contract,
+    rules: RuleSet,
+    person: String,
+}
+
+impl Enclave {
+    /// Answers one question, or says why not. Every attempt is in the log when this returns.
+    ///
+    /// ```text
+    /// agreement → verify → price → (preview | replay) → debit → evaluate → release → record → answer
+    /// ```
+    pub async fn ask(&self, request: &Request) -> Result<Answered, Failure> {
+        let agreement = match self.agreement(request) {
+            Ok(agreement) => agreement,
+            Err(Failure::Refused(refusal)) => return Err(self.refused(request, None, refusal)?),
+            Err(failure) => return Err(failure),
+        };
+        match self.ask_under(request, &agreement).await {
+            Err(Failure::Refused(refusal)) => Err(self.refused(request, Some(&agreement), refusal)?),
+            other => other,
+        }
+    }
+
+    async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
+        let Agreement { memorandum, contract, rules, person } = agreement;
+        let plan = queries::verify(&request.sql, contract, memorandum, rules, &request.options)?;
+        let terms = price::terms(&plan, request.price, memorandum, rules)?;
+        let snapshot =
+            self.vault.snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
+        let keys =
+            self.vault.keys(&plan, &snapshot, &rules.limits).await.map_err(|error| not_evaluated(&error))?;
+        if request.preview {
+            return self.preview(agreement, &plan, &terms, &keys);
+        }
+        let key = ReplayKey {
+            memorandum: &memorandum.id,
+            contract: &contract.name,
+            snapshot: &snapshot.id,
+            digest: terms.plan,
+        };
+        if !request.fresh
+            && let Some(disclosure) = self.ledger.replay(&key)?
+        {
+            return self.replayed(agreement, &key, &terms, disclosure);
+        }
+        let question = Question {
+            memorandum: &memorandum.id,
+            contract: &contract.name,
+            person,
+            digest: terms.plan,
+            facts: json!({
+                "sql": mask::answered(&request.sql, contract),
+                "items": plan.items(),
+                "contract_version": contract.version.to_string(),
+                "rules": format!("{}@{}", rules.name, rules.version),
+                "snapshot": snapshot.id,
+            }),
+        };
+        let charge = self.ledger.debit(self.now(), &question, terms.cost()).map_err(|error| match error {
+            DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
+            DebitError::Ledger(error) => Failure::Ledger(error),
+        })?;
+        let recorded = self.evaluated(&plan, &terms, &keys, &snapshot, rules, charge).await?;
+        let body = serde_json::to_string(&recorded).map_err(|_| engine_failed())?;
+        let facts = json!({
+            "mechanism": "discrete gaussian",
+            "scales": terms.scales,
+            "groups_told": recorded.rows.len(),
+        });
+        let disclosure = self.ledger.record(self.now(), &key, facts, &body)?;
+        self.told(agreement, &terms, recorded, &disclosure, false)
+    }
+
+    /// The only place where rows are read: exact totals, and the noise that makes them a release.
+    async fn evaluated(
+        &self,
+        plan: &PrivatePlan,
+        terms: &Terms,
+        keys: &GroupKeys,
+        snapshot: &Snapshot,
+        rules: &RuleSet,
+        charge: disclosure_rules::Charge,
+    ) -> Result<Recorded, Failure> {
+        let exact = self
+            .vault
+            .evaluate(plan, terms.plan, snapshot, &rules.limits)
+            .await
+            .map_err(|error| not_evaluated(&error))?;
+        let release = disclosure_rules::release(exact, charge, terms, keys).map_err(|_| engine_failed())?;
+        Ok(Recorded::new(plan, terms, plan.answer(&release)))
+    }
+
+    fn agreement(&self, request: &Request) -> Result<Agreement, Failure> {
+        let refuse = |reason: String| Failure::Refused(Refusal::new(Rule::Memorandum, reason));
+        // One answer for an id that does not exist, is not yet or no longer in force, or whose papers are gone.
+        let not_in_force = || refuse("no memorandum of this id is in force today".to_owned());
+        let memorandum = self.memorandum(&request.memorandum)?.ok_or_else(not_in_force)?;
+        if !memorandum.is_in_force(self.today()) || self.ledger.ended(&memorandum.id)?.is_some() {
+            return Err(not_in_force());
+        }
+        let contract = self.contract(&memorandum.contract)?.ok_or_else(not_in_force)?;
+        let rules = self.rules(&memorandum.rules)?.ok_or_else(not_in_force)?;
+        let researchers = || memorandum.people.iter().filter(|person| person.role == PersonRole::Researcher);
+        let person = match &request.person {
+            Some(id) => researchers().find(|person| person.id == *id),
+            None if researchers().count() == 1 => researchers().next(),
+            None => {
+                return Err(refuse(
+                    "the memorandum names several researchers: say who asks with `--as PERSON`".to_owned(),
+                ));
+            }
+        };
+        let Some(person) = person else {
+            return Err(refuse("this person is not a researcher of the memorandum".to_owned()));
+        };
+        let person = person.id.clone();
+        Ok(Agreement { memorandum, contract, rules, person })
+    }
+
+    fn preview(
+        &self,
+        agreement: &Agreement,
+        plan: &PrivatePlan,
+        terms: &Terms,
+        keys: &GroupKeys,
+    ) -> Result<Answered, Failure> {
+        let contribution = plan.contribution();
+        let groups = match keys {
+            GroupKeys::Public(keys) => Some(keys.len()),
+            GroupKeys::Unknown => None,
+        };
+        let bounds = Bounds {
+            rows_per_unit: contribution.rows,
+            rows_per_group: contribution.rows_per_group,
+            groups_per_unit: contribution.groups,
+            groups,
+            explanation: explain(plan, groups),
+        };
+        Ok(Answered {
+            preview: true,
+            bounds: Some(bounds),
+            columns: answered::columns(plan, terms, true),
+            ..self.header(agreement, terms)?
+        })
+    }
+
+    fn replayed(
+        &self,
+        agreement: &Agreement,
+        key: &ReplayKey<'_>,
+        terms: &Terms,
+        disclosure: Disclosure,
+    ) -> Result<Answered, Failure> {
+        let recorded: Recorded = serde_json::from_str(disclosure.answer()).map_err(|_| engine_failed())?;
+        let facts = json!({
+            "memorandum": key.memorandum,
+            "person": agreement.person,
+            "question": terms.plan.to_string(),
+            "release_index": disclosure.position().index,
+        });
+        self.ledger.append(self.now(), Event::Replay, facts)?;
+        self.told(agreement, terms, recorded, &disclosure, true)
+    }
+
+    fn told(
+        &self,
+        agreement: &Agreement,
+        terms: &Terms,
+        recorded: Recorded,
+        disclosure: &Disclosure,
+        replayed: bool,
+    ) -> Result<Answered, Failure> {
+        let header = self.header(agreement, terms)?;
+        let delta = agreement.memorandum.allotment.delta;
+        let position = disclosure.position();
+        Ok(Answered {
+            release: Some(format!("sha256:{}", hex::encode(Sha256::digest(disclosure.answer())))),
+            replayed,
+            charged: if replayed {
+                answered::charged(disclosure_rules::Rho::ZERO, delta, 0.0)
+            } else {
+                header.charged
+            },
+            columns: recorded.columns,
+            rows: recorded.rows,
+            log: Some(LogPlace { index: position.index, root: hex::encode(position.root) }),
+            ..header
+        })
+    }
+
+    fn header(&self, agreement: &Agreement, terms: &Terms) -> Result<Answered, Failure> {
+        let memorandum = &agreement.memorandum;
+        let account = self.ledger.account(&memorandum.id)?;
+        let balance = account.and_then(|account| account.balance()).unwrap_or_default();
+        let cost = terms.cost();
+        Ok(Answered {
+            memorandum: memorandum.id.clone(),
+            question: terms.plan.to_string(),
+            release: None,
+            replayed: false,
+            preview: false,
+            charged: answered::charged(cost.rho, memorandum.allotment.delta, cost.threshold_delta),
+            balance: Balance { rho: balance },
+            bounds: None,
+            columns: vec![],
+            rows: vec![],
+            log: None,
+        })
+    }
+
+    /// Logs a refusal and gives it back.
+    fn refused(
+        &self,
+        request: &Request,
+        agreement: Option<&Agreement>,
+        refusal: Refusal,
+    ) -> Result<Failure, Failure> {
+        let facts = json!({
+            // An id that is none of ours may be anything that was typed.
+            "memorandum": agreement.map(|agreement| agreement.memorandum.id.as_str()),
+            "person": agreement.map(|agreement| agreement.person.as_str()),
+            "rule": refusal.rule.name(),
+            "at": refusal.at,
+            "sql": mask::refused(&request.sql, agreement.map(|agreement| &agreement.contract)),
+            "preview": request.preview,
+        });
+        self.ledger.append(self.now(), Event::Refusal, facts)?;
+        Ok(Failure::Refused(refusal))
+    }
+}
+
+fn nothing_ingested(contract: &str) -> Refusal {
+    Refusal::new(Rule::Engine, format!("contract `{contract}` holds no data yet"))
+}
+
+fn engine_failed() -> Failure {
+    Failure::Refused(Refusal::new(Rule::Engine, EvaluateError::Failed.to_string()))
+}
+
+fn not_evaluated(error: &EvaluateError) -> Refusal {
+    let rule = match error {
+        EvaluateError::TooManyKeys(_) => Rule::Limit,
+        EvaluateError::NotIngested(_) | EvaluateError::Failed => Rule::Engine,
+    };
+    Refusal::new(rule, error.to_string())
+}
+
+/// Why these bounds, and what would lower the noise.
+fn explain(plan: &PrivatePlan, groups: Option<usize>) -> String {
+    let bound = plan.contribution();
+    let plural = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let mut words = format!(
+        "one pupil counts with at most {}, at most {} of them in one group, in at most {}",
+        plural(bound.rows, "row"),
+        bound.rows_per_group,
+        plural(bound.groups, "group"),
+    );
+    match groups {
+        Some(groups) => {
+            words += &format!(
+                "; the {} known beforehand, so that all appear",
+                plural(groups as u64, "group key is").replace("key iss", "keys are")
+            )
+        }
+        None => {
+            words += "; group keys are not known beforehand: a key appears only if enough pupils share it"
+        }
+    }
+    if bound.rows > 1 {
+        words +=
+            ". Less noise: fix the rest of the primary key in WHERE or GROUP BY, or lower `--rows-per-unit`";
+        if bound.groups > 1 {
+            words += " or `--groups-per-unit`";
+        }
+    }
+    words
+}

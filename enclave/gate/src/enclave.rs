@@ -1,0 +1,117 @@
+//! [`Enclave`]: one home folder with its vault and ledger, and the clock.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use disclosure_rules::RuleSet;
+use ledger::{DocumentKind, Event, Ledger, LedgerError, LogKey, PublicKey};
+use memoranda::{Contract, Memorandum, datapackage};
+use vault::{Vault, VaultError};
+
+/// The folder of an enclave, opened.
+pub struct Enclave {
+    pub(crate) home: PathBuf,
+    pub(crate) vault: Vault,
+    pub(crate) ledger: Ledger,
+    clock: fn() -> DateTime<Utc>,
+}
+
+/// Why a home cannot be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The log's key in the keyring is not one.
+    #[error("the log's key cannot be used")]
+    LogKey,
+    /// A published document no longer reads.
+    #[error("the published {0} `{1}` cannot be read by this version")]
+    Document(&'static str, String),
+}
+
+impl std::fmt::Debug for Enclave {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Enclave({})", self.home.display())
+    }
+}
+
+fn ledger_path(home: &Path) -> PathBuf {
+    home.join("ledger.db")
+}
+
+impl Enclave {
+    /// Makes keys, store and ledger in `home`, with the standard rule set installed.
+    pub fn create(home: &Path, clock: fn() -> DateTime<Utc>) -> Result<Enclave, OpenError> {
+        let pkcs8 = LogKey::generate().map_err(|_| OpenError::LogKey)?;
+        let vault = Vault::create(home, &pkcs8)?;
+        let key = LogKey::from_pkcs8(&pkcs8).map_err(|_| OpenError::LogKey)?;
+        let ledger = Ledger::create(&ledger_path(home), "enclave", key)?;
+        let enclave = Enclave { home: home.to_owned(), vault, ledger, clock };
+        enclave.ledger.append(clock(), Event::Init, serde_json::json!({}))?;
+        let standard = RuleSet::standard();
+        let version = standard.version.to_string();
+        let facts = serde_json::json!({});
+        enclave.ledger.publish(
+            clock(),
+            DocumentKind::Rules,
+            &standard.name,
+            &version,
+            RuleSet::STANDARD,
+            facts,
+        )?;
+        Ok(enclave)
+    }
+
+    /// Opens a home that [`Enclave::create`] has made.
+    pub fn open(home: &Path, clock: fn() -> DateTime<Utc>) -> Result<Enclave, OpenError> {
+        let vault = Vault::open(home)?;
+        let key = LogKey::from_pkcs8(&vault.log_key()).map_err(|_| OpenError::LogKey)?;
+        let ledger = Ledger::open(&ledger_path(home), key)?;
+        Ok(Enclave { home: home.to_owned(), vault, ledger, clock })
+    }
+
+    /// The accounts and the disclosure log.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The key that checkpoints are verified with.
+    pub fn public_key(&self) -> &PublicKey {
+        self.ledger.public_key()
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+
+    /// Today in Japan, where memoranda are in force.
+    pub(crate) fn today(&self) -> NaiveDate {
+        let japan = FixedOffset::east_opt(9 * 3600);
+        japan.map_or_else(|| self.now().date_naive(), |japan| self.now().with_timezone(&japan).date_naive())
+    }
+
+    /// The newest version of a contract.
+    pub fn contract(&self, name: &str) -> Result<Option<Contract>, OpenError> {
+        let Some(document) = self.ledger.latest(DocumentKind::Contract, name)? else { return Ok(None) };
+        let unreadable = |_| OpenError::Document("contract", name.to_owned());
+        datapackage::parse(&document.text).map(Some).map_err(unreadable)
+    }
+
+    /// The newest version of a rule set.
+    pub fn rules(&self, name: &str) -> Result<Option<RuleSet>, OpenError> {
+        let Some(document) = self.ledger.latest(DocumentKind::Rules, name)? else { return Ok(None) };
+        RuleSet::parse(&document.text).map(Some).map_err(|_| OpenError::Document("rule set", name.to_owned()))
+    }
+
+    /// A signed memorandum.
+    pub fn memorandum(&self, id: &str) -> Result<Option<Memorandum>, OpenError> {
+        let Some(document) = self.ledger.latest(DocumentKind::Memorandum, id)? else { return Ok(None) };
+        Memorandum::parse(&document.text)
+            .map(Some)
+            .map_err(|_| OpenError::Document("memorandum", id.to_owned()))
+    }
+}

@@ -1,0 +1,189 @@
+//! Answers as text and files: JSON, CSV, Arrow IPC, Parquet, and a table for people. Tabular forms give each measure
+//! as NAME, NAME_low, NAME_high and NAME_status.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
+use disclosure_rules::Value;
+use queries::Refusal;
+use serde_json::json;
+
+use crate::answered::{Answered, Cell, Column, Number, Rows};
+
+/// Forms of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// DESIGN section 7.
+    Json,
+    /// RFC 4180 with a header.
+    Csv,
+    /// Arrow IPC file.
+    Arrow,
+    /// Parquet file.
+    Parquet,
+}
+
+/// Why an answer could not be written out.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer cannot be written in this format")]
+pub struct EncodeError;
+
+impl From<ArrowError> for EncodeError {
+    fn from(_: ArrowError) -> EncodeError {
+        EncodeError
+    }
+}
+
+impl From<parquet::errors::ParquetError> for EncodeError {
+    fn from(_: parquet::errors::ParquetError) -> EncodeError {
+        EncodeError
+    }
+}
+
+/// The answer in a format. Text ends with a line feed.
+pub fn encode(answered: &Answered, format: Format) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::new();
+    match format {
+        Format::Json => {
+            out = serde_json::to_vec_pretty(&json(answered)?).map_err(|_| EncodeError)?;
+            out.push(b'\n');
+        }
+        Format::Table => {
+            let table = arrow::util::pretty::pretty_format_batches(&[batch(answered)?])?;
+            out = format!("{table}\n").into_bytes();
+        }
+        Format::Csv => {
+            let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut out);
+            writer.write(&batch(answered)?)?;
+        }
+        Format::Arrow => {
+            let batch = batch(answered)?;
+            let mut writer = arrow::ipc::writer::FileWriter::try_new(&mut out, &batch.schema())?;
+            writer.write(&batch)?;
+            writer.finish()?;
+        }
+        Format::Parquet => {
+            let batch = batch(answered)?;
+            let mut writer = parquet::arrow::ArrowWriter::try_new(&mut out, batch.schema(), None)?;
+            writer.write(&batch)?;
+            writer.close()?;
+        }
+    }
+    Ok(out)
+}
+
+/// The answer as JSON.
+pub fn json(answered: &Answered) -> Result<serde_json::Value, EncodeError> {
+    let mut value = serde_json::to_value(answered).map_err(|_| EncodeError)?;
+    let rows = serde_json::to_value(Rows(answered)).map_err(|_| EncodeError)?;
+    let object = value.as_object_mut().ok_or(EncodeError)?;
+    let log = object.shift_remove("log");
+    object.insert("rows".to_owned(), rows);
+    object.insert("log".to_owned(), log.unwrap_or_default());
+    Ok(value)
+}
+
+/// A refusal as JSON.
+pub fn refusal_json(refusal: &Refusal) -> serde_json::Value {
+    json!({ "refused": {
+        "rule": refusal.rule.name(),
+        "at": refusal.at,
+        "reason": refusal.reason,
+        "rewrite": refusal.rewrite,
+    } })
+}
+
+/// The answer as a table.
+pub fn batch(answered: &Answered) -> Result<RecordBatch, EncodeError> {
+    let mut fields = Vec::new();
+    let mut arrays: Vec<ArrayRef> = Vec::new();
+    for (i, column) in answered.columns.iter().enumerate() {
+        let cells: Vec<&Cell> = answered.rows.iter().map(|row| &row[i]).collect();
+        let mut push = |name: String, array: ArrayRef| {
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            arrays.push(array);
+        };
+        if column.role == "key" {
+            push(column.name.clone(), keys(column, &cells));
+            continue;
+        }
+        push(column.name.clone(), numbers(column, &cells, |value, _, _| Some(value)));
+        push(format!("{}_low", column.name), numbers(column, &cells, |_, low, _| low));
+        push(format!("{}_high", column.name), numbers(column, &cells, |_, _, high| high));
+        let status = cells.iter().map(|cell| match cell {
+            Cell::Hidden { .. } => "small cell",
+            Cell::Noisy { .. } | Cell::Number(_) => "shown",
+            Cell::Key(Value::Null) => "undefined",
+            Cell::Key(_) => "shown",
+        });
+        push(format!("{}_status", column.name), Arc::new(status.map(Some).collect::<StringArray>()));
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(answered.rows.len()));
+    Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+}
+
+fn keys(column: &Column, cells: &[&Cell]) -> ArrayRef {
+    let number = |cell: &Cell| match cell {
+        Cell::Number(number) => Some(number.get()),
+        Cell::Key(Value::Int(i)) => Some(*i as f64),
+        _ => None,
+    };
+    match column.kind.as_str() {
+        "integer" => Arc::new(
+            cells
+                .iter()
+                .map(|cell| match cell {
+                    Cell::Key(Value::Int(i)) | Cell::Number(Number::Integer(i)) => Some(*i),
+                    _ => None,
+                })
+                .collect::<Int64Array>(),
+        ),
+        "number" => Arc::new(cells.iter().map(|cell| number(cell)).collect::<Float64Array>()),
+        "boolean" => Arc::new(
+            cells
+                .iter()
+                .map(|cell| if let Cell::Key(Value::Bool(b)) = cell { Some(*b) } else { None })
+                .collect::<BooleanArray>(),
+        ),
+        "date" => Arc::new(
+            cells
+                .iter()
+                .map(|cell| if let Cell::Key(Value::Date(day)) = cell { Some(day.0) } else { None })
+                .collect::<Date32Array>(),
+        ),
+        _ => {
+            let text = |cell: &&Cell| match cell {
+                Cell::Key(Value::Null) | Cell::Hidden { .. } | Cell::Noisy { .. } => None,
+                Cell::Key(value) => Some(value.to_string()),
+                Cell::Number(number) => Some(number.get().to_string()),
+            };
+            Arc::new(cells.iter().map(text).collect::<StringArray>())
+        }
+    }
+}
+
+fn numbers(
+    column: &Column,
+    cells: &[&Cell],
+    part: impl Fn(Number, Option<Number>, Option<Number>) -> Option<Number>,
+) -> ArrayRef {
+    let values = cells.iter().map(|cell| match cell {
+        Cell::Noisy { value, low, high } => part(*value, *low, *high),
+        Cell::Number(number) => part(*number, Some(*number), Some(*number)),
+        Cell::Hidden { .. } | Cell::Key(_) => None,
+    });
+    if column.kind == "integer" {
+        let whole = |number: Number| match number {
+            Number::Integer(i) => i,
+            Number::Float(f) => f as i64,
+        };
+        Arc::new(values.map(|value| value.map(whole)).collect::<Int64Array>())
+    } else {
+        Arc::new(values.map(|value| value.map(Number::get)).collect::<Float64Array>())
+    }
+}

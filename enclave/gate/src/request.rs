@@ -1,0 +1,35 @@
+//! [`Request`]: one question as it was asked.
+
+use disclosure_rules::{Epsilon, Rho};
+
+/// What to pay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Price {
+    /// The memorandum's default.
+    Default,
+    /// ρ.
+    Rho(Rho),
+    /// ε at the memorandum's δ, converted to ρ and rounded down.
+    Epsilon(Epsilon),
+    /// The least price that gives every measure a half-width of at most this, in the measure's unit.
+    Within(f64),
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Id of the memorandum.
+    pub memorandum: String,
+    /// Who asks; may be left out where the memorandum names one researcher.
+    pub person: Option<String>,
+    /// The question.
+    pub sql: String,
+    /// What to pay.
+    pub price: Price,
+    /// Bounds beside the contract's.
+    pub options: queries::Options,
+    /// Draw and charge anew where the answer is on record.
+    pub fresh: bool,
+    /// Charge and read nothing; say what would be charged and how accurate it would be.
+    pub preview: bool,
+}

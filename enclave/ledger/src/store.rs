@@ -1,0 +1,234 @@
+//! [`Ledger`]: one SQLite file that several processes may use at once, and the one door through which it changes.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use disclosure_rules::PlanDigest;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::checkpoint::Checkpoint;
+use crate::documents::DocumentKind;
+use crate::key::{KeyError, LogKey, PublicKey};
+use crate::tree::{Growing, Hash, empty_root, peaks};
+
+/// `ENLG`: marks the file as ours.
+const APPLICATION_ID: i32 = 0x454e_4c47;
+/// Version of `schema.sql`.
+const SCHEMA_VERSION: i32 = 1;
+/// How long a writer waits for another one.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// Why the ledger did not do what was asked. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// `create` found a file.
+    #[error("`{0}` already exists")]
+    Exists(PathBuf),
+    /// `open` found none.
+    #[error("no ledger at `{0}`")]
+    Missing(PathBuf),
+    /// Another kind of file, or another version of the ledger.
+    #[error("`{0}` is not a ledger that this version reads")]
+    Foreign(PathBuf),
+    /// The file system.
+    #[error("cannot write the ledger")]
+    Io(#[from] io::Error),
+    /// The database.
+    #[error("the ledger's database failed")]
+    Database(#[from] rusqlite::Error),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// What is stored contradicts itself or its signature.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+    /// A caller's facts are not a JSON object.
+    #[error("the facts of a leaf are a JSON object")]
+    Facts,
+    /// A caller's facts use a name that the ledger states itself.
+    #[error("the ledger states `{0}` itself")]
+    ReservedFact(String),
+    /// A C2SP entry has at most 65,535 bytes.
+    #[error("a leaf of {0} bytes is longer than 65535")]
+    LeafTooLong(usize),
+    /// Versions are never replaced.
+    #[error("{kind} `{name}` version `{version}` is already published")]
+    AlreadyPublished {
+        /// Which kind of document.
+        kind: DocumentKind,
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// A memorandum comes into force with its account or not at all.
+    #[error("a memorandum is published by signing it")]
+    Unsigned,
+    /// Never signed.
+    #[error("no memorandum `{0}` is signed")]
+    UnknownMemorandum(String),
+    /// Ended before its term.
+    #[error("memorandum `{0}` has ended")]
+    Ended(String),
+    /// The question names another data set than the memorandum.
+    #[error("memorandum `{memorandum}` is not about `{contract}`")]
+    OtherContract {
+        /// The memorandum.
+        memorandum: String,
+        /// What was asked for.
+        contract: String,
+    },
+    /// δ is a probability, 0 for none.
+    #[error("the delta of a threshold is at least 0 and below 1")]
+    ThresholdDelta,
+    /// There is no charge that a release could use.
+    #[error("no unused charge for {plan} under memorandum `{memorandum}`")]
+    NotCharged {
+        /// The memorandum.
+        memorandum: String,
+        /// The plan.
+        plan: PlanDigest,
+    },
+}
+
+/// Accounts and log. `Send` and `Sync`; other processes may have the same file open.
+#[derive(Debug)]
+pub struct Ledger {
+    connection: Mutex<Connection>,
+    key: LogKey,
+    public: PublicKey,
+}
+
+impl Ledger {
+    /// A new, empty ledger, whose checkpoints `key` signs under the name `origin`. Refuses an existing file.
+    pub fn create(path: &Path, origin: &str, key: LogKey) -> Result<Ledger, LedgerError> {
+        let public = key.public(origin)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => LedgerError::Exists(path.to_owned()),
+            _ => LedgerError::Io(error),
+        })?;
+        let created = Ledger::initialise(path, &public, &key);
+        let connection = match created {
+            Ok(connection) => connection,
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = fs::remove_file(path);
+                return Err(error);
+            }
+        };
+        Ok(Ledger { connection: Mutex::new(connection), key, public })
+    }
+
+    fn initialise(path: &Path, public: &PublicKey, key: &LogKey) -> Result<Connection, LedgerError> {
+        let mut connection = connect(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        let empty = Checkpoint { origin: public.name().to_owned(), size: 0, root: empty_root() };
+        transaction.execute(
+            "INSERT INTO log (one, origin, checkpoint) VALUES (1, ?1, ?2)",
+            params![public.name(), empty.sign(key)?],
+        )?;
+        transaction.commit()?;
+        // A new name is durable once its directory is.
+        if let Some(parent) = path.canonicalize()?.parent() {
+            fs::File::open(parent)?.sync_all()?;
+        }
+        Ok(connection)
+    }
+
+    /// Opens a ledger and checks that its last checkpoint is signed by `key` and fits the stored tree.
+    pub fn open(path: &Path, key: LogKey) -> Result<Ledger, LedgerError> {
+        if !path.is_file() {
+            return Err(LedgerError::Missing(path.to_owned()));
+        }
+        let connection = connect(path)?;
+        let foreign = |_| LedgerError::Foreign(path.to_owned());
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(foreign);
+        if (number("application_id")?, number("user_version")?) != (APPLICATION_ID, SCHEMA_VERSION) {
+            return Err(LedgerError::Foreign(path.to_owned()));
+        }
+        let origin: String = connection.query_row("SELECT origin FROM log", [], |row| row.get(0))?;
+        let public = key.public(&origin)?;
+        let ledger = Ledger { connection: Mutex::new(connection), key, public };
+        ledger.read(|transaction| ledger.head(transaction).map(drop))?;
+        Ok(ledger)
+    }
+
+    /// The key that checks this log: what the board keeps.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    pub(crate) fn log_key(&self) -> &LogKey {
+        &self.key
+    }
+
+    /// Runs `body` on one consistent state of the file.
+    pub(crate) fn read<T>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        body(&transaction)
+    }
+
+    /// A transaction panicked in was rolled back, so the connection is sound.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tree as it stands, after checking that the signed checkpoint is the one of the stored nodes.
+    pub(crate) fn head(&self, transaction: &Transaction<'_>) -> Result<Growing, LedgerError> {
+        let checkpoint = verified_checkpoint(transaction, &self.public)?;
+        let leaves: u64 =
+            transaction.query_row("SELECT COALESCE(MAX(position) + 1, 0) FROM leaf", [], |row| row.get(0))?;
+        if leaves != checkpoint.size {
+            let stated = checkpoint.size;
+            return Err(LedgerError::Damaged(format!("{leaves} leaves, but the checkpoint is of {stated}")));
+        }
+        let peaks = peaks(checkpoint.size).map(|(level, index)| node(transaction, level, index));
+        let tree = Growing::resume(checkpoint.size, peaks.collect::<Result<_, _>>()?);
+        if tree.root() != checkpoint.root {
+            return Err(LedgerError::Damaged("the stored tree has another root than the checkpoint".to_owned()));
+        }
+        Ok(tree)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// The stored signed note.
+pub(crate) fn stored_checkpoint(transaction: &Transaction<'_>) -> Result<String, LedgerError> {
+    Ok(transaction.query_row("SELECT checkpoint FROM log", [], |row| row.get(0))?)
+}
+
+fn verified_checkpoint(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Checkpoint, LedgerError> {
+    let note = stored_checkpoint(transaction)?;
+    Checkpoint::verified(&note, key).map_err(|error| LedgerError::Damaged(format!("the checkpoint {error}")))
+}
+
+/// The hash of a complete node.
+pub(crate) fn node(transaction: &Transaction<'_>, level: u8, index: u64) -> Result<Hash, LedgerError> {
+    let query = "SELECT hash FROM node WHERE level = ?1 AND position = ?2";
+    let hash = transaction.query_row(query, params![level, index], |row| row.get(0)).optional()?;
+    hash.ok_or_else(|| LedgerError::Damaged(format!("node {index} of level {level} is missing")))
+}

@@ -1,0 +1,204 @@
+//! Ingest: files of records in, a new snapshot out, or nothing. Every constraint of the contract is enforced;
+//! the unit column becomes a pseudonym, identifiers go to their own files under their own key, attributes to
+//! encrypted Parquet, ordered by pupil.
+//!
+//! In reading order: `plan` (which tables are read, carried over, refused) · `csv_input`, `parquet_input`
+//! (files → values) · `cells`, `rows` (values → checked chunks) · `table` (chunks → pseudonyms, keys,
+//! buckets) · `buckets` (bounded memory) · `references` (keys across tables) · `write` (buckets → files) ·
+//! `staging` (one at a time, and all or nothing) · `report` (what is wrong).
+
+mod buckets;
+mod carried;
+mod cells;
+mod csv_input;
+mod parquet_input;
+mod plan;
+mod references;
+mod report;
+mod rows;
+mod staging;
+mod table;
+mod write;
+
+use std::path::PathBuf;
+
+use memoranda::Contract;
+
+pub use report::{Mistake, Report};
+
+use crate::durable::FileError;
+use crate::snapshot::Manifest;
+use crate::vault::{Vault, VaultError};
+use plan::Plan;
+use report::Reporter;
+use staging::Staging;
+
+/// One file for one table. The format follows from `.csv` or `.parquet`, else from the first bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The table in the contract.
+    pub table: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Called with the bytes read so far, and the bytes to read in all.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// The snapshot that is now in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingested {
+    /// Its id.
+    pub snapshot_id: String,
+    /// The tables that were read, with their numbers of rows.
+    pub tables: Vec<(String, u64)>,
+    /// SHA-256 of the sealed manifest, for the log.
+    pub manifest_sha256: String,
+}
+
+/// Why nothing was ingested.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The files break the contract.
+    #[error("{0}")]
+    Invalid(Report),
+    /// No file was given.
+    #[error("no file to ingest; name at least one TABLE=FILE")]
+    NothingGiven,
+    /// Not a table of the contract.
+    #[error("the contract `{contract}` has no table `{table}`")]
+    UnknownTable {
+        /// The contract.
+        contract: String,
+        /// The table.
+        table: String,
+    },
+    /// A table was given two files.
+    #[error("two files are given for the table `{0}`")]
+    GivenTwice(String),
+    /// A table refers to one that is nowhere.
+    #[error(
+        "the table `{table}` refers to `{to}`, which is neither given nor in the store; ingest them together"
+    )]
+    MissingTable {
+        /// The table that is given.
+        table: String,
+        /// The one it refers to.
+        to: String,
+    },
+    /// A table in the store was checked against another definition.
+    #[error("the table `{0}` in the store was checked against another definition of it; ingest it again")]
+    Outdated(String),
+    /// A table in the store refers to one that is given, in a way that only its own file can answer or that no
+    /// longer holds.
+    #[error("the table `{table}` in the store refers to `{to}`, and {reason}; ingest them together")]
+    Unsatisfied {
+        /// The table in the store.
+        table: String,
+        /// The one it refers to.
+        to: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Another ingest of the same contract is running.
+    #[error("another ingest of `{0}` is running")]
+    Busy(String),
+    /// Not a file of the format.
+    #[error("`{}` cannot be read: {reason}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A columnar operation failed: a fault of this program.
+    #[error("ingest failed: {0}")]
+    Engine(String),
+}
+
+/// What may be held in memory before it is sealed and set aside.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    /// Bytes of rows.
+    rows: usize,
+    /// Bytes of keys, for each key and reference.
+    keys: usize,
+    /// Bytes of input for one bucket.
+    bucket: u64,
+    /// Rows for one part.
+    part: u64,
+}
+
+const BUDGET: Budget = Budget { rows: 32 << 20, keys: 8 << 20, bucket: 24 << 20, part: 1_000_000 };
+
+/// The door; see [`Vault::ingest`].
+pub(crate) fn ingest(
+    vault: &Vault,
+    contract: &Contract,
+    inputs: &[Input],
+    progress: Progress<'_>,
+) -> Result<Ingested, IngestError> {
+    ingest_within(vault, contract, inputs, progress, BUDGET)
+}
+
+fn ingest_within(
+    vault: &Vault,
+    contract: &Contract,
+    inputs: &[Input],
+    progress: Progress<'_>,
+    budget: Budget,
+) -> Result<Ingested, IngestError> {
+    let _lock = staging::lock(&vault.home, &contract.name)?;
+    let current = vault.snapshot(&contract.name)?;
+    staging::clean(vault, &contract.name, current.as_ref())?;
+    let plan = Plan::new(contract, inputs, current.as_ref(), &budget)?;
+    let report = Reporter::new(inputs.iter().map(|input| input.path.display().to_string()).collect());
+    let staging = Staging::create(vault, &contract.name)?;
+    let job = Job { vault, contract, plan: &plan, staging: &staging, report: &report, budget };
+
+    let mut read = table::read_all(&job, progress)?;
+    table::check_references(&job, &read)?;
+    if let Some(report) = report.report() {
+        return Err(IngestError::Invalid(report));
+    }
+
+    let mut manifest = Manifest::new(&contract.name, &contract.version.to_string(), staging.id());
+    manifest.previous = current.as_ref().map(|current| current.id.clone());
+    manifest.partitions = plan.partitions;
+    let mut tables = Vec::new();
+    for table in &contract.tables {
+        if let Some(table) = read.remove(&table.name) {
+            tables.push((table.entry.name.clone(), table.entry.rows));
+            manifest.tables.push(table.entry);
+        } else if let Some(table) = plan.carried.iter().find(|carried| carried.name == table.name) {
+            manifest.tables.push(carried::entry(table, contract));
+        }
+    }
+    let snapshot_id = manifest.id.clone();
+    let manifest_sha256 = staging.commit(&manifest)?;
+    Ok(Ingested { snapshot_id, tables, manifest_sha256 })
+}
+
+/// One ingest, as its steps see it.
+struct Job<'a> {
+    vault: &'a Vault,
+    contract: &'a Contract,
+    plan: &'a Plan<'a>,
+    staging: &'a Staging,
+    report: &'a Reporter,
+    budget: Budget,
+}
+
+/// Arrow and Parquet fail here only on our own arrays and files, so their messages hold no values of a file.
+fn engine(error: impl std::fmt::Display) -> IngestError {
+    IngestError::Engine(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

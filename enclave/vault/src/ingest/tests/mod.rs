@@ -1,0 +1,135 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod constraints;
+mod formats;
+mod layout;
+mod references;
+mod secrecy;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use memoranda::{Contract, datapackage};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::snapshot::{Part, Snapshot};
+
+/// A home, and a folder of deliveries beside it.
+struct Kit {
+    folder: TempDir,
+    vault: Vault,
+    budget: Budget,
+}
+
+impl Kit {
+    fn new() -> Kit {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(&folder.path().join("home"), b"log key").unwrap();
+        Kit { folder, vault, budget: BUDGET }
+    }
+
+    /// Everything is set aside, and parts are small.
+    fn tight() -> Kit {
+        Kit { budget: Budget { rows: 2_000, keys: 500, bucket: 2_000, part: 100 }, ..Kit::new() }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Tables with the text of their CSV files.
+    fn csv(&self, contract: &Contract, tables: &[(&str, &str)]) -> Result<Ingested, IngestError> {
+        let inputs: Vec<Input> = tables
+            .iter()
+            .map(|(table, text)| Input {
+                table: (*table).to_owned(),
+                path: self.file(&format!("{table}.csv"), text),
+            })
+            .collect();
+        self.ingest(contract, &inputs)
+    }
+
+    fn ingest(&self, contract: &Contract, inputs: &[Input]) -> Result<Ingested, IngestError> {
+        ingest_within(&self.vault, contract, inputs, &|_, _| {}, self.budget)
+    }
+
+    fn snapshot(&self, contract: &Contract) -> Snapshot {
+        self.vault.snapshot(&contract.name).unwrap().unwrap()
+    }
+
+    fn rows(&self, contract: &Contract, table: &str) -> RecordBatch {
+        let snapshot = self.snapshot(contract);
+        let table = snapshot.table(table).unwrap();
+        let parts: Vec<RecordBatch> = table.parts.iter().map(|part| read_part(part).unwrap()).collect();
+        concat_batches(&table.schema, &parts).unwrap()
+    }
+
+    fn texts(&self, contract: &Contract, table: &str, column: &str) -> Vec<String> {
+        let rows = self.rows(contract, table);
+        let column = rows.column_by_name(column).unwrap().as_string::<i32>();
+        let mut texts: Vec<String> = column.iter().map(|text| text.unwrap_or("NULL").to_owned()).collect();
+        texts.sort();
+        texts
+    }
+}
+
+fn read_part(part: &Part) -> Result<RecordBatch, String> {
+    let file = File::open(&part.path).map_err(|error| error.to_string())?;
+    let properties = part.decryption_properties().map_err(|error| error.to_string())?;
+    let options = ArrowReaderOptions::new().with_file_decryption_properties(properties);
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|e| e.to_string())?;
+    let schema: SchemaRef = builder.schema().clone();
+    let batches: Result<Vec<RecordBatch>, _> = builder.build().map_err(|error| error.to_string())?.collect();
+    concat_batches(&schema, &batches.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}
+
+fn report(result: Result<Ingested, IngestError>) -> Report {
+    match result {
+        Err(IngestError::Invalid(report)) => report,
+        other => panic!("expected a report, not {other:?}"),
+    }
+}
+
+fn contract(resources: Value) -> Contract {
+    let package = json!({
+        "name": "school", "version": "1.0.0", "title": "A school", "enclave:unit": "pupil", "resources": resources,
+    });
+    datapackage::parse(&package.to_string()).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
+/// One private table: a number that names the pupil, a name, a mark.
+fn marks() -> Contract {
+    contract(json!([{
+        "name": "marks", "path": "marks.csv", "title": "Marks", "enclave:unitKey": "id", "enclave:maxRowsPerUnit": 3,
+        "schema": { "primaryKey": ["id", "term"], "fields": [
+            { "name": "id", "type": "integer", "enclave:role": "unit" },
+            { "name": "name", "type": "string", "enclave:role": "identifier" },
+            { "name": "term", "type": "integer", "constraints": { "minimum": 1, "maximum": 9 } },
+            { "name": "mark", "type": "number", "constraints": { "minimum": 0, "maximum": 100 } },
+            { "name": "note", "type": "string" },
+        ] }
+    }]))
+}
+
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_under(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}

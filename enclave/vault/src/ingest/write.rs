@@ -1,0 +1,431 @@
+//! Buckets become files: sorted by pupil, numbered inside each pupil, checked against the key and the bound on
+//! rows, encrypted.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, interleave_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use arrow::row::{RowConverter, SortField};
+use memoranda::{ForeignKey, Role, Table};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use sha2::{Digest, Sha256};
+
+use super::buckets::Sorted;
+use super::plan::{Read, fingerprint};
+use super::references::unit_at;
+use super::report::{FileReporter, Wrong};
+use super::table::{LEADING, lines, place};
+use super::{IngestError, Job, engine};
+use crate::durable::{self, At};
+use crate::parquet_key;
+use crate::seal::Secret;
+use crate::snapshot::{
+    PartEntry, ROW_COLUMN, TableEntry, UNIT_BYTES, UNIT_COLUMN, data_type, stored_columns, stored_schema,
+};
+
+const ROW_GROUP_ROWS: usize = 131_072;
+const PIECE_ROWS: usize = 16_384;
+const PIECES_AHEAD: usize = 4;
+
+/// How the primary key is checked.
+pub(super) enum KeyCheck {
+    /// None is declared.
+    None,
+    /// It determines the pupil, so equal keys meet when rows are sorted: by these columns inside a pupil.
+    Inside(Vec<String>),
+    /// Over all rows.
+    Global,
+}
+
+impl KeyCheck {
+    pub(super) fn of(table: &Table, via: Option<&ForeignKey>) -> KeyCheck {
+        let key = &table.primary_key;
+        let unit = table.unit_column();
+        if key.is_empty() {
+            return KeyCheck::None;
+        }
+        let inside = unit.is_some_and(|unit| key.iter().any(|column| column == unit))
+            || via.is_some_and(|via| via.columns.iter().all(|column| key.contains(column)));
+        if !inside {
+            return KeyCheck::Global;
+        }
+        KeyCheck::Inside(key.iter().filter(|column| unit != Some(column.as_str())).cloned().collect())
+    }
+}
+
+/// Checks all rows, and writes them unless there are mistakes already.
+pub(super) fn write_table(
+    job: &Job<'_>,
+    read: &Read<'_>,
+    rows: &Sorted,
+    key_check: &KeyCheck,
+) -> Result<TableEntry, IngestError> {
+    let table = read.table;
+    let mut entry = TableEntry {
+        name: table.name.clone(),
+        private: table.is_private(),
+        rows: 0,
+        fingerprint: fingerprint(table),
+        columns: stored_columns(table),
+        parts: Vec::new(),
+        identity: None,
+    };
+    let sorter = Sorter { table, rows, key_check, report: job.report.file(read.file) };
+    let discard = !job.report.is_empty();
+    let mut files = Files::new(job, table, &entry, discard)?;
+    thread::scope(|scope| {
+        let (sender, pieces) = sync_channel(PIECES_AHEAD);
+        let partitions = if entry.private { job.plan.partitions as usize } else { 1 };
+        let sorter = scope.spawn(move || sorter.sort(partitions, discard, &sender));
+        let mut written = Ok(());
+        for piece in pieces {
+            written = files.take(piece);
+            if written.is_err() {
+                break;
+            }
+        }
+        let sorted = sorter.join().map_err(|_| IngestError::Engine("the sorter stopped".to_owned()))?;
+        written.and(sorted)
+    })?;
+    (entry.parts, entry.identity) = files.finish()?;
+    entry.rows = entry.parts.iter().map(|part| part.rows).sum();
+    Ok(entry)
+}
+
+enum Piece {
+    Part(u32),
+    /// `__unit`, `__row`, then the contract's columns.
+    Rows(RecordBatch),
+}
+
+struct Sorter<'a> {
+    table: &'a Table,
+    rows: &'a Sorted,
+    key_check: &'a KeyCheck,
+    report: FileReporter<'a>,
+}
+
+/// Sorts by pupil, then by line. Batch and row say where the rest is.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    unit: [u8; 16],
+    line: u64,
+    batch: u32,
+    row: u32,
+}
+
+impl Sorter<'_> {
+    fn sort(&self, partitions: usize, discard: bool, sender: &SyncSender<Piece>) -> Result<(), IngestError> {
+        // INVARIANT: there are at least as many buckets as partitions, and both are powers of two.
+        let buckets = self.rows.count() / partitions;
+        for part in 0..partitions {
+            // An error of the other side stops this one; it reports the error.
+            if sender.send(Piece::Part(part as u32)).is_err() {
+                return Ok(());
+            }
+            for bucket in part * buckets..(part + 1) * buckets {
+                let going = if self.table.is_private() {
+                    self.sort_bucket(bucket, discard, sender)?
+                } else {
+                    self.pass_bucket(bucket, sender)?
+                };
+                if !going {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A public table stays in the order of the input.
+    fn pass_bucket(&self, bucket: usize, sender: &SyncSender<Piece>) -> Result<bool, IngestError> {
+        let mut going = true;
+        self.rows.each(bucket, |batch| {
+            let rows = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+            going = going && sender.send(Piece::Rows(numbered(&batch, rows)?)).is_ok();
+            Ok(())
+        })?;
+        Ok(going)
+    }
+
+    fn sort_bucket(
+        &self,
+        bucket: usize,
+        discard: bool,
+        sender: &SyncSender<Piece>,
+    ) -> Result<bool, IngestError> {
+        let batches = self.rows.read(bucket)?;
+        let mut places = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (batch, rows) in batches.iter().enumerate() {
+            let (units, lines) = (rows.column(0).as_fixed_size_binary(), lines(rows));
+            places.extend((0..rows.num_rows()).map(|row| Place {
+                unit: unit_at(units, row),
+                line: lines.value(row),
+                batch: batch as u32,
+                row: row as u32,
+            }));
+        }
+        places.sort_unstable();
+        self.check_bound(&places);
+        self.check_key(&batches, &places)?;
+        if discard {
+            return Ok(true);
+        }
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let (mut last, mut number) = (None, 0);
+        for places in places.chunks(PIECE_ROWS) {
+            let numbers = UInt32Array::from_iter_values(places.iter().map(|place| {
+                number = if last == Some(place.unit) { number + 1 } else { 0 };
+                last = Some(place.unit);
+                number
+            }));
+            let order: Vec<_> =
+                places.iter().map(|place| (place.batch as usize, place.row as usize)).collect();
+            let sorted = interleave_record_batch(&batches, &order).map_err(engine)?;
+            if sender.send(Piece::Rows(numbered(&sorted, numbers)?)).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn check_bound(&self, places: &[Place]) {
+        let Some(most) = self.table.max_rows_per_unit else {
+            return;
+        };
+        for pupil in places.chunk_by(|a, b| a.unit == b.unit) {
+            // One mistake for a pupil, at the first row too many.
+            if let Some(place) = usize::try_from(most.0).ok().and_then(|most| pupil.get(most)) {
+                let message = format!("more than {} rows of one unit", most.0);
+                self.report.mistake(place.line, None, Wrong::new("maxRowsPerUnit", message));
+            }
+        }
+    }
+
+    fn check_key(&self, batches: &[RecordBatch], places: &[Place]) -> Result<(), IngestError> {
+        let KeyCheck::Inside(columns) = self.key_check else {
+            return Ok(());
+        };
+        let columns =
+            columns.iter().map(|column| place(self.table, column)).collect::<Result<Vec<_>, _>>()?;
+        let fields = columns.iter().map(|place| SortField::new(data_type(self.table.columns[*place].kind)));
+        let converter = RowConverter::new(fields.collect()).map_err(engine)?;
+        let mut keys = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let values: Vec<ArrayRef> =
+                columns.iter().map(|c| Arc::clone(batch.column(LEADING + c))).collect();
+            keys.push(if values.is_empty() {
+                None
+            } else {
+                Some(converter.convert_columns(&values).map_err(engine)?)
+            });
+        }
+        let mut seen = HashSet::new();
+        for pupil in places.chunk_by(|a, b| a.unit == b.unit).filter(|pupil| pupil.len() > 1) {
+            seen.clear();
+            for place in pupil {
+                let key = keys[place.batch as usize].as_ref().map(|keys| keys.row(place.row as usize));
+                if !seen.insert(key) {
+                    let message = "the same key as in an earlier line";
+                    self.report.mistake(place.line, None, Wrong::new("primaryKey", message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The batch with the number of each row in place of its line.
+fn numbered(batch: &RecordBatch, rows: UInt32Array) -> Result<RecordBatch, IngestError> {
+    let mut fields: Vec<_> = batch.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    fields[1] = Field::new(ROW_COLUMN, DataType::UInt32, false);
+    let mut columns = batch.columns().to_vec();
+    columns[1] = Arc::new(rows);
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(engine)
+}
+
+/// The files of one table.
+struct Files<'a> {
+    job: &'a Job<'a>,
+    table: &'a Table,
+    schema: SchemaRef,
+    attributes: Vec<usize>,
+    part: Option<FileWriter>,
+    parts: Vec<PartEntry>,
+    identity: Option<Identity>,
+    discard: bool,
+}
+
+/// Who is who: read by the custodian's desk alone.
+struct Identity {
+    columns: Vec<usize>,
+    schema: SchemaRef,
+    /// Without identifiers, one row a pupil says all there is.
+    every_row: bool,
+    writer: FileWriter,
+}
+
+impl<'a> Files<'a> {
+    fn new(
+        job: &'a Job<'a>,
+        table: &'a Table,
+        entry: &TableEntry,
+        discard: bool,
+    ) -> Result<Files<'a>, IngestError> {
+        let leading = if entry.private { 0..LEADING } else { 0..0 };
+        let of_role = |wanted: fn(Role) -> bool| {
+            let columns = table.columns.iter().enumerate().filter(move |(_, column)| wanted(column.role));
+            columns.map(|(place, _)| LEADING + place)
+        };
+        let schema = stored_schema(entry.private, &entry.columns)
+            .ok_or_else(|| IngestError::Engine("a kind of column is not known".to_owned()))?;
+        let named = !discard && entry.private && of_role(|role| role != Role::Attribute).next().is_some();
+        Ok(Files {
+            job,
+            table,
+            schema,
+            attributes: leading.chain(of_role(|role| role == Role::Attribute)).collect(),
+            part: None,
+            parts: Vec::new(),
+            identity: if named { Some(Identity::create(job, table)?) } else { None },
+            discard,
+        })
+    }
+
+    fn take(&mut self, piece: Piece) -> Result<(), IngestError> {
+        match piece {
+            _ if self.discard => Ok(()),
+            Piece::Part(number) => {
+                self.close()?;
+                let (path, place) = self.job.staging.part(&self.table.name, number)?;
+                let key = &self.job.vault.keys.attributes;
+                self.part = Some(FileWriter::create(path, place, false, Arc::clone(&self.schema), key)?);
+                Ok(())
+            }
+            Piece::Rows(batch) => {
+                let columns = self.attributes.iter().map(|place| Arc::clone(batch.column(*place))).collect();
+                let attributes = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(engine)?;
+                if let Some(part) = &mut self.part {
+                    part.write(&attributes)?;
+                }
+                self.identity.as_mut().map_or(Ok(()), |identity| identity.write(&batch))
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(), IngestError> {
+        if let Some(part) = self.part.take() {
+            self.parts.push(part.finish()?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Vec<PartEntry>, Option<PartEntry>), IngestError> {
+        self.close()?;
+        let identity = self.identity.map(|identity| identity.writer.finish()).transpose()?;
+        Ok((self.parts, identity))
+    }
+}
+
+impl Identity {
+    fn create(job: &Job<'_>, table: &Table) -> Result<Identity, IngestError> {
+        let named = table.columns.iter().enumerate().filter(|(_, column)| column.role != Role::Attribute);
+        let columns: Vec<usize> =
+            (0..LEADING).chain(named.clone().map(|(place, _)| LEADING + place)).collect();
+        let mut fields = vec![
+            Field::new(UNIT_COLUMN, DataType::FixedSizeBinary(UNIT_BYTES), false),
+            Field::new(ROW_COLUMN, DataType::UInt32, false),
+        ];
+        fields.extend(named.map(|(_, column)| Field::new(&column.name, data_type(column.kind), true)));
+        let schema = Arc::new(Schema::new(fields));
+        let (path, place) = job.staging.identity(&table.name);
+        let writer = FileWriter::create(path, place, true, Arc::clone(&schema), &job.vault.keys.identity)?;
+        let every_row = table.columns.iter().any(|column| column.role == Role::Identifier);
+        Ok(Identity { columns, schema, every_row, writer })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), IngestError> {
+        let columns = self.columns.iter().map(|place| Arc::clone(batch.column(*place))).collect();
+        let mut named = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(engine)?;
+        if !self.every_row {
+            let first = named.column(1).as_primitive::<UInt32Type>().iter().map(|row| Some(row == Some(0)));
+            named = filter_record_batch(&named, &first.collect()).map_err(engine)?;
+        }
+        self.writer.write(&named)
+    }
+}
+
+/// One encrypted file, hashed as it is written.
+struct FileWriter {
+    writer: ArrowWriter<Hashed>,
+    path: PathBuf,
+    entry: PartEntry,
+}
+
+impl FileWriter {
+    fn create(
+        path: PathBuf,
+        place: String,
+        identity: bool,
+        schema: SchemaRef,
+        wrapping: &Secret,
+    ) -> Result<FileWriter, IngestError> {
+        let (encryption, key) = parquet_key::new_file(wrapping, &place)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .with_file_encryption_properties(encryption)
+            .build();
+        let file = Hashed { file: durable::create_file(&path)?, hash: Sha256::new(), size: 0 };
+        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(engine)?;
+        let key = hex::encode(key);
+        let entry = PartEntry { place, identity, rows: 0, size: 0, sha256: String::new(), key };
+        Ok(FileWriter { writer, path, entry })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), IngestError> {
+        self.entry.rows += batch.num_rows() as u64;
+        self.writer.write(batch).map_err(|error| on_disk(&self.path, error))
+    }
+
+    fn finish(self) -> Result<PartEntry, IngestError> {
+        let path = self.path;
+        let written = self.writer.into_inner().map_err(|error| on_disk(&path, error))?;
+        written.file.sync_all().at(&path)?;
+        let sha256 = hex::encode(written.hash.finalize());
+        Ok(PartEntry { size: written.size, sha256, ..self.entry })
+    }
+}
+
+/// A full disk is the reason to expect.
+fn on_disk(path: &Path, error: parquet::errors::ParquetError) -> IngestError {
+    IngestError::Unreadable { file: path.to_path_buf(), reason: error.to_string() }
+}
+
+struct Hashed {
+    file: File,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.file.write(bytes)?;
+        self.hash.update(&bytes[..length]);
+        self.size += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

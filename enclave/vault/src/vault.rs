@@ -1,0 +1,152 @@
+//! [`Vault`]: the store of one home.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memoranda::Contract;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::durable::{self, At};
+use crate::ingest::{self, IngestError, Ingested, Input, Progress};
+use crate::keys::Keyring;
+use crate::seal::NoRandom;
+use crate::snapshot::{self, Snapshot};
+
+/// The store of one home, with its keys in memory.
+pub struct Vault {
+    pub(crate) home: PathBuf,
+    pub(crate) keys: Arc<Keyring>,
+}
+
+/// Why the store cannot be created, opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// Created before.
+    #[error("`{}` holds a vault already", .0.display())]
+    Exists(PathBuf),
+    /// Not created yet.
+    #[error("`{}` holds no vault; run `enclave init`", .0.display())]
+    NoHome(PathBuf),
+    /// The root key's file is not there.
+    #[error("no root key at `{}`; ENCLAVE_ROOT_KEY names another file", .0.display())]
+    NoRootKey(PathBuf),
+    /// Others could read the root key.
+    #[error("the root key `{}` is open to others than its owner; set its mode to 0600", .0.display())]
+    SharedRootKey(PathBuf),
+    /// The root key's file is not a root key.
+    #[error("the root key `{}` is not 32 bytes", .0.display())]
+    RootKeyLength(PathBuf),
+    /// The keyring does not open.
+    #[error("the keyring does not open: another root key, or the file was changed")]
+    WrongRootKey,
+    /// The keyring opens, but is of another form.
+    #[error("the keyring is not of a form this version reads")]
+    Keyring,
+    /// A file is not the one that was written.
+    #[error("`{0}` is damaged: it is not what the vault wrote there")]
+    Damaged(String),
+    /// No randomness.
+    #[error("the operating system's random generator failed")]
+    NoRandom,
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] durable::FileError),
+}
+
+impl From<NoRandom> for VaultError {
+    fn from(_: NoRandom) -> VaultError {
+        VaultError::NoRandom
+    }
+}
+
+/// What [`Vault::check`] has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// Number of files.
+    pub files: u64,
+    /// Their length in all.
+    pub bytes: u64,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vault({})", self.home.display())
+    }
+}
+
+impl Vault {
+    /// Makes keys and store in `home`; `log_key` (PKCS #8) is kept in the keyring for the log.
+    pub fn create(home: &Path, log_key: &[u8]) -> Result<Vault, VaultError> {
+        durable::create_dir(home)?;
+        durable::create_dir(&home.join("store"))?;
+        durable::create_dir(&home.join("identity"))?;
+        Keyring::create(home, log_key)?;
+        durable::sync_dir(home)?;
+        Vault::open(home)
+    }
+
+    /// Opens what [`Vault::create`] has made.
+    pub fn open(home: &Path) -> Result<Vault, VaultError> {
+        let keys = Arc::new(Keyring::open(home)?);
+        // Scans name files by absolute path.
+        let home = home.canonicalize().at(home)?;
+        Ok(Vault { home, keys })
+    }
+
+    /// The log's signing key, PKCS #8.
+    pub fn log_key(&self) -> Zeroizing<Vec<u8>> {
+        self.keys.log.clone()
+    }
+
+    /// The snapshot in force, or `None` before the first ingest.
+    pub fn snapshot(&self, contract: &str) -> Result<Option<Snapshot>, VaultError> {
+        snapshot::current(&self.home, &self.keys, contract)
+    }
+
+    /// Reads files of records, checks them against the contract, and puts a new snapshot in force; or leaves
+    /// everything as it was.
+    pub fn ingest(
+        &self,
+        contract: &Contract,
+        inputs: &[Input],
+        progress: Progress<'_>,
+    ) -> Result<Ingested, IngestError> {
+        ingest::ingest(self, contract, inputs, progress)
+    }
+
+    /// Compares every file of the snapshot in force with the digest in its manifest.
+    pub fn check(&self, contract: &str) -> Result<Checked, VaultError> {
+        let mut checked = Checked { files: 0, bytes: 0 };
+        let Some(snapshot) = self.snapshot(contract)? else {
+            return Ok(checked);
+        };
+        for part in snapshot.tables.iter().flat_map(|table| table.parts.iter().chain(&table.identity)) {
+            let (size, sha256) = digest(&part.path)?;
+            if size != part.size || sha256 != part.entry.sha256 {
+                return Err(VaultError::Damaged(part.entry.place.clone()));
+            }
+            checked.files += 1;
+            checked.bytes += size;
+        }
+        Ok(checked)
+    }
+}
+
+fn digest(path: &Path) -> Result<(u64, String), VaultError> {
+    let mut file = File::open(path).at(path)?;
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((size, hex::encode(hash.finalize()))),
+            Ok(length) => {
+                hash.update(&buffer[..length]);
+                size += length as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).at(path)?,
+        }
+    }
+}
