@@ -150,7 +150,7 @@ pub(crate) struct Ask {
     /// Price in epsilon at the memorandum's delta.
     #[arg(long, value_name = "E", group = "price", allow_negative_numbers = true)]
     pub(crate) epsilon: Option<f64>,
-    /// The least price that gives every measure a half-width of at most W.
+    /// The least price that gives every measure a half-width of at most W (means: in cells of 100 pupils or more).
     #[arg(long, value_name = "W", group = "price", allow_negative_numbers = true)]
     pub(crate) within: Option<f64>,
     /// Rows of one pupil that count.

@@ -256,9 +256,10 @@ fn describe_measure(told: &mut Column, plan: &PrivatePlan, terms: &Terms, measur
         Quantity::Rows | Quantity::Pupils => (0.0, 1.0),
     });
     if preview {
-        let pupils = price::reference_pupils(terms, column.measure.aggregate);
-        told.half_width = Some(significant(terms.expected_half_width(&column.measure, pupils)));
-        told.half_width_for_pupils = (pupils > 0.0).then_some(pupils);
+        let pupils = price::reference_pupils(column.measure.aggregate);
+        told.half_width =
+            Some(significant(terms.expected_half_width(&column.measure, pupils.unwrap_or_default())));
+        told.half_width_for_pupils = pupils;
         told.hidden_below = Some(terms.cell_threshold(&column.measure));
     }
 }

@@ -263,7 +263,7 @@ impl Enclave {
             "memorandum": agreement.map(|agreement| agreement.memorandum.id.as_str()),
             "person": agreement.map(|agreement| agreement.person.as_str()),
             "rule": refusal.rule.name(),
-            "at": refusal.at,
+            "place": refusal.at,
             "sql": mask::refused(&request.sql, agreement.map(|agreement| &agreement.contract)),
             "preview": request.preview,
         });

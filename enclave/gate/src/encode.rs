@@ -53,7 +53,7 @@ pub fn encode(answered: &Answered, format: Format) -> Result<Vec<u8>, EncodeErro
             out.push(b'\n');
         }
         Format::Table => {
-            let table = arrow::util::pretty::pretty_format_batches(&[batch(answered)?])?;
+            let table = arrow::util::pretty::pretty_format_batches(&[batch(&rounded(answered))?])?;
             out = format!("{table}\n").into_bytes();
         }
         Format::Csv => {
@@ -125,6 +125,30 @@ pub fn batch(answered: &Answered) -> Result<RecordBatch, EncodeError> {
     let schema = Arc::new(Schema::new(fields));
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(answered.rows.len()));
     Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
+}
+
+/// For people: each number with as many digits as its interval warrants, two of the half-width.
+fn rounded(answered: &Answered) -> Answered {
+    let round = |number: Number, unit: f64| match number {
+        Number::Float(f) if unit > 0.0 && unit.is_finite() => {
+            let digits = (-unit.log10().floor()).clamp(0.0, 12.0) as usize;
+            Number::Float(format!("{f:.digits$}").parse().unwrap_or(f))
+        }
+        other => other,
+    };
+    let cell = |cell: &Cell| match cell {
+        Cell::Noisy { value, low: Some(low), high: Some(high) } => {
+            let unit = (high.get() - low.get()) / 20.0;
+            Cell::Noisy {
+                value: round(*value, unit),
+                low: Some(round(*low, unit)),
+                high: Some(round(*high, unit)),
+            }
+        }
+        other => other.clone(),
+    };
+    let rows = answered.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    Answered { rows, ..answered.clone() }
 }
 
 fn keys(column: &Column, cells: &[&Cell]) -> ArrayRef {

@@ -36,8 +36,8 @@ pub fn terms(
     Ok(at(rho))
 }
 
-/// The least price at which every measure's half-width is at most `width`: for a mean, in the smallest cell that
-/// is shown. Half-widths fall as the price rises.
+/// The least price at which every measure's half-width is at most `width`: for a mean, in cells of at least
+/// [`REFERENCE_PUPILS`]. Half-widths fall as the price rises.
 fn least(width: f64, most: Rho, at: &dyn Fn(Rho) -> Terms) -> Result<Rho, Refusal> {
     let accurate = |micro: u64| Rho::from_micro(micro).is_ok_and(|rho| widest(&at(rho)) <= width);
     if !accurate(most.micro()) {
@@ -62,17 +62,15 @@ fn round_up(width: f64) -> f64 {
 }
 
 fn widest(terms: &Terms) -> f64 {
-    terms
-        .measures
-        .iter()
-        .map(|measure| terms.expected_half_width(measure, reference_pupils(terms, measure.aggregate)))
-        .fold(0.0, f64::max)
+    let width = |measure| terms.expected_half_width(measure, REFERENCE_PUPILS);
+    terms.measures.iter().map(width).fold(0.0, f64::max)
 }
 
-/// The number of pupils that a half-width is stated for: of a mean, the smallest cell that is shown.
-pub(crate) fn reference_pupils(terms: &Terms, aggregate: Aggregate) -> f64 {
-    let Aggregate::Mean { .. } = aggregate else { return 0.0 };
-    let thresholds =
-        terms.measures.iter().filter(|m| m.aggregate == aggregate).map(|m| terms.cell_threshold(m));
-    thresholds.max().unwrap_or(0) as f64
+/// The size of the cells that the half-width of a mean is stated for: unlike a count's or a sum's, it depends on
+/// the number of pupils in the cell, which nobody may look up beforehand.
+pub const REFERENCE_PUPILS: f64 = 100.0;
+
+/// The number of pupils that a half-width is stated for; `None` where it is the same for every cell.
+pub(crate) fn reference_pupils(aggregate: Aggregate) -> Option<f64> {
+    matches!(aggregate, Aggregate::Mean { .. }).then_some(REFERENCE_PUPILS)
 }

@@ -11,7 +11,8 @@ pub enum Price {
     Rho(Rho),
     /// ε at the memorandum's δ, converted to ρ and rounded down.
     Epsilon(Epsilon),
-    /// The least price that gives every measure a half-width of at most this, in the measure's unit.
+    /// The least price that gives every measure a half-width of at most this, in the measure's unit; means in
+    /// cells of at least [`crate::price::REFERENCE_PUPILS`].
     Within(f64),
 }
 

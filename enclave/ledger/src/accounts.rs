@@ -67,7 +67,12 @@ impl Ledger {
     ///
     /// A charge returned is durable, and in the log; so is a refusal for an exhausted balance. A crash in between
     /// can cost budget, never privacy.
-    pub fn debit(&self, at: DateTime<Utc>, question: &Question<'_>, cost: Cost) -> Result<Charge, DebitError> {
+    pub fn debit(
+        &self,
+        at: DateTime<Utc>,
+        question: &Question<'_>,
+        cost: Cost,
+    ) -> Result<Charge, DebitError> {
         // NaN is not in the range.
         if !(0.0..1.0).contains(&cost.threshold_delta) {
             return Err(LedgerError::ThresholdDelta.into());
@@ -84,7 +89,12 @@ impl Ledger {
             }));
             match Charge::debit(question.digest, cost, &memorandum, &pool) {
                 Ok((memorandum, pool, charge)) => {
-                    write_account(&writer.transaction, AccountKind::Memorandum, question.memorandum, &memorandum)?;
+                    write_account(
+                        &writer.transaction,
+                        AccountKind::Memorandum,
+                        question.memorandum,
+                        &memorandum,
+                    )?;
                     write_account(&writer.transaction, AccountKind::Pool, question.contract, &pool)?;
                     let position = writer.leaf(at, LeafKind::Question, own, question.facts.clone())?;
                     writer.transaction.execute(

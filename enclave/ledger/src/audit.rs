@@ -101,15 +101,20 @@ impl Ledger {
                 tree.push(crate::tree::leaf_hash(body.as_bytes()), |level, index, hash| {
                     match node(transaction, level, index) {
                         Ok(stored) if stored == *hash => {}
-                        Ok(_) | Err(LedgerError::Damaged(_)) => found.push(Discrepancy::Node { level, index }),
+                        Ok(_) | Err(LedgerError::Damaged(_)) => {
+                            found.push(Discrepancy::Node { level, index })
+                        }
                         Err(error) => return Err(error),
                     }
                     Ok(())
                 })
             })?;
-            let (nodes, expected) = (count(transaction, "node")?, 2 * tree.size() - u64::from(tree.size().count_ones()));
+            let (nodes, expected) =
+                (count(transaction, "node")?, 2 * tree.size() - u64::from(tree.size().count_ones()));
             if nodes != expected {
-                found.push(Discrepancy::Ledger(format!("{nodes} nodes are stored where there are {expected}")));
+                found.push(Discrepancy::Ledger(format!(
+                    "{nodes} nodes are stored where there are {expected}"
+                )));
             }
             for account in implied.beside_accounts(transaction)? {
                 if !account.agrees() {
@@ -118,7 +123,10 @@ impl Ledger {
             }
             for (what, query) in TABLES {
                 let stored = stored(transaction, query)?;
-                found.extend(differing(&stored, implied.tables.get(what)).map(|leaf| Discrepancy::Stored { what, leaf }));
+                found.extend(
+                    differing(&stored, implied.tables.get(what))
+                        .map(|leaf| Discrepancy::Stored { what, leaf }),
+                );
             }
             Ok(Verified { origin: self.public_key().name().to_owned(), size: tree.size(), root: tree.root() })
         });
@@ -176,7 +184,8 @@ fn differing(stored: &Facts, implied: Option<&Facts>) -> impl Iterator<Item = u6
     let empty = Facts::new();
     let implied = implied.unwrap_or(&empty);
     let leaves: std::collections::BTreeSet<u64> = stored.keys().chain(implied.keys()).copied().collect();
-    let differing: Vec<u64> = leaves.into_iter().filter(|leaf| stored.get(leaf) != implied.get(leaf)).collect();
+    let differing: Vec<u64> =
+        leaves.into_iter().filter(|leaf| stored.get(leaf) != implied.get(leaf)).collect();
     differing.into_iter()
 }
 
@@ -187,6 +196,7 @@ enum Stated {
     Init {},
     Ingest {},
     Refusal {},
+    Replay {},
     Publish { document: String, name: String, version: String, sha256: String },
     Signature(Signature),
     End { memorandum: String },
@@ -232,7 +242,7 @@ impl Implied {
             self.tables.entry(what).or_default().insert(leaf, texts);
         };
         match serde_json::from_value(Value::Object(fields)).ok()? {
-            Stated::Init {} | Stated::Ingest {} | Stated::Refusal {} => {}
+            Stated::Init {} | Stated::Ingest {} | Stated::Refusal {} | Stated::Replay {} => {}
             Stated::Publish { document, name, version, sha256 } => {
                 store(DOCUMENT, vec![document, name, version, sha256]);
             }
@@ -246,7 +256,8 @@ impl Implied {
                     return None;
                 }
                 let cap = pool_rho_micro.map(Rho::from_micro).transpose().ok()?;
-                let pool = self.accounts.entry((AccountKind::Pool, contract)).or_insert(Account::new(cap, None));
+                let pool =
+                    self.accounts.entry((AccountKind::Pool, contract)).or_insert(Account::new(cap, None));
                 if pool.allotment != cap {
                     return None;
                 }
@@ -277,7 +288,8 @@ impl Implied {
     fn beside_accounts(&mut self, transaction: &Transaction<'_>) -> Result<Vec<Recomputed>, LedgerError> {
         let mut beside = Vec::new();
         let mut accounts = self.accounts.clone();
-        let query = "SELECT kind = 'pool', name, allotment_micro, charged_micro, delta, delta_charged FROM account
+        let query =
+            "SELECT kind = 'pool', name, allotment_micro, charged_micro, delta, delta_charged FROM account
                      ORDER BY kind, name";
         let mut statement = transaction.prepare(query)?;
         let mut rows = statement.query([])?;

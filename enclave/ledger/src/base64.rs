@@ -6,7 +6,8 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let group =
+            chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for i in 0..4 {
             let digit = usize::try_from(group >> (18 - 6 * i) & 63).unwrap_or_default();
             out.push(if i <= chunk.len() { char::from(ALPHABET[digit]) } else { '=' });
@@ -51,7 +52,9 @@ mod tests {
             assert_eq!(encode(bytes.as_bytes()), text);
             assert_eq!(decode(text).unwrap(), bytes.as_bytes());
         }
-        for refused in ["Zg", "Zg=", "Zh==", "Zg==Zg==", "Zm9=", "Zm9v\n", "Zm-v", "====", "Z===", "Zm8=Zg==", "é"] {
+        for refused in
+            ["Zg", "Zg=", "Zh==", "Zg==Zg==", "Zm9=", "Zm9v\n", "Zm-v", "====", "Z===", "Zm8=Zg==", "é"]
+        {
             assert_eq!(decode(refused), None, "{refused}");
         }
     }

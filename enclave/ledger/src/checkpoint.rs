@@ -59,7 +59,11 @@ impl Checkpoint {
             return Err(CheckpointError::Signature);
         }
         let stated = Checkpoint::parse(&body).ok_or(CheckpointError::Body)?;
-        if stated.origin == key.name() && stated.body() == body { Ok(stated) } else { Err(CheckpointError::Body) }
+        if stated.origin == key.name() && stated.body() == body {
+            Ok(stated)
+        } else {
+            Err(CheckpointError::Body)
+        }
     }
 
     fn parse(body: &str) -> Option<Checkpoint> {
@@ -92,10 +96,13 @@ mod tests {
         for at in 0..note.len() {
             let mut bytes = note.clone().into_bytes();
             bytes[at] ^= 1;
-            let accepted = std::str::from_utf8(&bytes).is_ok_and(|n| Checkpoint::verified(n, &public).is_ok());
+            let accepted =
+                std::str::from_utf8(&bytes).is_ok_and(|n| Checkpoint::verified(n, &public).is_ok());
             assert!(!accepted, "byte {at}");
         }
-        for refused in [String::new(), format!("{note}\n"), note.trim_end().to_owned(), note.replacen("7", "07", 1)] {
+        for refused in
+            [String::new(), format!("{note}\n"), note.trim_end().to_owned(), note.replacen("7", "07", 1)]
+        {
             assert!(Checkpoint::verified(&refused, &public).is_err(), "{refused}");
         }
         let other = LogKey::from_pkcs8(&LogKey::generate().unwrap()).unwrap();

@@ -63,7 +63,9 @@ impl Ledger {
                          LEFT JOIN disclosure ON disclosure.question = question.leaf
                          WHERE question.memorandum = ?1 AND question.plan = ?2 AND disclosure.leaf IS NULL";
             let charged: Option<u64> =
-                writer.transaction.query_row(query, params![key.memorandum, key.digest.0], |row| row.get(0))?;
+                writer
+                    .transaction
+                    .query_row(query, params![key.memorandum, key.digest.0], |row| row.get(0))?;
             let question = charged.ok_or_else(|| LedgerError::NotCharged {
                 memorandum: key.memorandum.to_owned(),
                 plan: key.digest,
@@ -107,7 +109,8 @@ impl Ledger {
 
             let mut statement = transaction.prepare("SELECT position, body FROM leaf WHERE position = ?1")?;
             let mut rows = statement.query([index])?;
-            let damaged = || LedgerError::Damaged(format!("the stored answer is not the one of leaf {index}"));
+            let damaged =
+                || LedgerError::Damaged(format!("the stored answer is not the one of leaf {index}"));
             let leaf = leaf(rows.next()?.ok_or_else(damaged)?)?;
             let stated: Value = serde_json::from_str(&leaf.body).map_err(|_| damaged())?;
             if stated["sha256"] != sha256(&answer) {

@@ -153,7 +153,8 @@ impl Ledger {
     /// When a memorandum was ended; `None` if it was not.
     pub fn ended(&self, id: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
         self.read(|transaction| {
-            let query = "SELECT leaf.position, leaf.body FROM memorandum JOIN leaf ON position = ended WHERE id = ?1";
+            let query =
+                "SELECT leaf.position, leaf.body FROM memorandum JOIN leaf ON position = ended WHERE id = ?1";
             let mut statement = transaction.prepare(query)?;
             let mut rows = statement.query([id])?;
             rows.next()?.map(|row| log::leaf(row).map(|leaf| leaf.at)).transpose()

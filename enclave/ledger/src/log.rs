@@ -129,7 +129,8 @@ impl Ledger {
     /// At most `count` leaves from index `from` on.
     pub fn leaves(&self, from: u64, count: u64) -> Result<Vec<Leaf>, LedgerError> {
         // What lies beyond SQLite's integers lies beyond the log.
-        let (from, count) = (i64::try_from(from).unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
+        let (from, count) =
+            (i64::try_from(from).unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
         self.read(|transaction| {
             let query = "SELECT position, body FROM leaf WHERE position >= ?1 ORDER BY position LIMIT ?2";
             let mut statement = transaction.prepare(query)?;
@@ -235,8 +236,10 @@ impl Writer<'_> {
         }
 
         let index = self.tree.size();
-        self.transaction.execute("INSERT INTO leaf (position, body) VALUES (?1, ?2)", params![index, body])?;
-        let mut insert = self.transaction.prepare("INSERT INTO node (level, position, hash) VALUES (?1, ?2, ?3)")?;
+        self.transaction
+            .execute("INSERT INTO leaf (position, body) VALUES (?1, ?2)", params![index, body])?;
+        let mut insert =
+            self.transaction.prepare("INSERT INTO node (level, position, hash) VALUES (?1, ?2, ?3)")?;
         self.tree.push(leaf_hash(body.as_bytes()), |level, index, hash| {
             insert.execute(params![level, index, hash]).map(drop)
         })?;
@@ -244,7 +247,8 @@ impl Writer<'_> {
     }
 
     fn commit(self, ledger: &Ledger) -> Result<(), LedgerError> {
-        let (origin, size, root) = (ledger.public_key().name().to_owned(), self.tree.size(), self.tree.root());
+        let (origin, size, root) =
+            (ledger.public_key().name().to_owned(), self.tree.size(), self.tree.root());
         let note = Checkpoint { origin, size, root }.sign(ledger.log_key())?;
         self.transaction.execute("UPDATE log SET checkpoint = ?1", [note])?;
         Ok(self.transaction.commit()?)

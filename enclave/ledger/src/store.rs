@@ -153,7 +153,8 @@ impl Ledger {
         }
         let connection = connect(path)?;
         let foreign = |_| LedgerError::Foreign(path.to_owned());
-        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(foreign);
+        let number =
+            |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(foreign);
         if (number("application_id")?, number("user_version")?) != (APPLICATION_ID, SCHEMA_VERSION) {
             return Err(LedgerError::Foreign(path.to_owned()));
         }
@@ -200,7 +201,9 @@ impl Ledger {
         let peaks = peaks(checkpoint.size).map(|(level, index)| node(transaction, level, index));
         let tree = Growing::resume(checkpoint.size, peaks.collect::<Result<_, _>>()?);
         if tree.root() != checkpoint.root {
-            return Err(LedgerError::Damaged("the stored tree has another root than the checkpoint".to_owned()));
+            return Err(LedgerError::Damaged(
+                "the stored tree has another root than the checkpoint".to_owned(),
+            ));
         }
         Ok(tree)
     }

@@ -169,7 +169,9 @@ mod tests {
             tiling.push(&leaf.to_be_bytes(), &mut keep).unwrap();
         }
         tiling.finish(&mut keep).unwrap();
-        let width = |level: &str| files.iter().filter(|(path, _)| path.starts_with(&format!("tile/{level}/"))).count();
+        let width = |level: &str| {
+            files.iter().filter(|(path, _)| path.starts_with(&format!("tile/{level}/"))).count()
+        };
         assert_eq!((width("0"), width("1"), width("2"), width("entries")), (274, 2, 1, 274));
         for expected in [
             ("tile/0/272", 256 * 32),

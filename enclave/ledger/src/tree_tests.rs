@@ -7,16 +7,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// The eight leaves of the Certificate Transparency test vectors.
-const CT_LEAVES: [&str; 8] = [
-    "",
-    "00",
-    "10",
-    "2021",
-    "3031",
-    "40414243",
-    "5051525354555657",
-    "606162636465666768696a6b6c6d6e6f",
-];
+const CT_LEAVES: [&str; 8] =
+    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
 
 const CT_ROOTS: [&str; 9] = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -150,7 +142,8 @@ fn proofs_of_certificate_transparency() {
 
 #[test]
 fn peaks_cover_the_leaves() {
-    for (size, expected) in [(0, vec![]), (1, vec![(0, 0)]), (6, vec![(2, 0), (1, 2)]), (7, vec![(2, 0), (1, 2), (0, 6)])]
+    for (size, expected) in
+        [(0, vec![]), (1, vec![(0, 0)]), (6, vec![(2, 0), (1, 2)]), (7, vec![(2, 0), (1, 2), (0, 6)])]
     {
         assert_eq!(peaks(size).collect::<Vec<_>>(), expected);
     }

@@ -125,7 +125,8 @@ fn compare_tiles(dir: &Path, faults: &mut Faults) {
         Ok(())
     };
     let mut tiling = Tiling::default();
-    let compared = each_line(dir, |leaf, _| tiling.push(leaf, &mut compare)).and_then(|()| tiling.finish(&mut compare));
+    let compared =
+        each_line(dir, |leaf, _| tiling.push(leaf, &mut compare)).and_then(|()| tiling.finish(&mut compare));
     faults.keep(LEAVES, compared);
     refuse_others(dir, dir, &expected, faults);
 }
@@ -168,7 +169,8 @@ fn locate(dir: &Path, checkpoint: &Checkpoint, lines: u64, faults: &mut Faults) 
     };
     let tiles = ["0", "entries"].map(|level| tile_hashes(dir, level, checkpoint.size));
     let Some(hashes) = tiles.into_iter().flatten().find(signed) else {
-        let problem = format!("the {lines} lines are not the {} leaves that the checkpoint signs", checkpoint.size);
+        let problem =
+            format!("the {lines} lines are not the {} leaves that the checkpoint signs", checkpoint.size);
         faults.add(LEAVES, None, &problem);
         return faults.add("tile", None, "leaves and hashes are not those that the checkpoint signs either");
     };
@@ -258,7 +260,11 @@ fn line(number: u64) -> String {
 }
 
 fn unreadable(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound { "is missing".to_owned() } else { format!("cannot be read: {error}") }
+    if error.kind() == io::ErrorKind::NotFound {
+        "is missing".to_owned()
+    } else {
+        format!("cannot be read: {error}")
+    }
 }
 
 #[derive(Default)]
@@ -283,7 +289,3 @@ impl Faults {
         String::from_utf8(bytes).map_err(|_| self.add(file, None, "is not UTF-8")).ok()
     }
 }
-
-#[cfg(test)]
-#[path = "verify_tests.rs"]
-mod tests;

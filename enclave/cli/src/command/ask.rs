@@ -95,9 +95,8 @@ fn preview(answered: &Answered) -> Done {
     }
     for column in answered.columns.iter().filter(|column| column.role == "measure") {
         let half_width = column.half_width.map_or("computed from several measures".to_owned(), |width| {
-            let cell = column
-                .half_width_for_pupils
-                .map_or(String::new(), |n| format!(" in a cell of {n} pupils, the smallest shown"));
+            let cell =
+                column.half_width_for_pupils.map_or(String::new(), |n| format!(" in a cell of {n} pupils"));
             format!("± {width}{cell}")
         });
         text += &format!("{}: {half_width}", column.name);

@@ -68,7 +68,7 @@ fn summary(body: &str) -> String {
     if let Some(micro) = number("rho_micro") {
         parts.insert(parts.len().min(1), format!("rho {}", micro as f64 / 1e6));
     }
-    if let Some(question) = number("question") {
+    if let Some(question) = number("question_leaf") {
         parts.push(format!("answers {question}"));
     }
     parts.join("  ")

@@ -1,12 +1,10 @@
 //! What the ledger keeps, refuses, and gives again.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use disclosure_rules::Exhausted;
 use ledger::{
-    DebitError, DocumentKind, Event, LeafKind, Ledger, LedgerError, LogKey, verify_consistency, verify_inclusion,
+    DebitError, DocumentKind, Event, LeafKind, Ledger, LedgerError, LogKey, verify_consistency,
+    verify_inclusion,
 };
 use serde_json::{Value, json};
 
@@ -15,14 +13,18 @@ fn a_published_text_is_kept_and_its_digest_is_in_the_log() {
     let place = Place::new();
     let ledger = place.create();
     assert_eq!(ledger.size().unwrap(), 0);
-    let first =
-        ledger.publish(at(0), DocumentKind::Contract, "star", "1.0.0", "one", json!({ "tables": 2 })).unwrap();
+    let first = ledger
+        .publish(at(0), DocumentKind::Contract, "star", "1.0.0", "one", json!({ "tables": 2 }))
+        .unwrap();
     ledger.publish(at(1), DocumentKind::Contract, "star", "1.1.0", "two", json!({})).unwrap();
     ledger.publish(at(2), DocumentKind::Rules, "standard", "1.0.0", "rules", json!({})).unwrap();
     assert_eq!(first.index, 0);
 
     let latest = ledger.latest(DocumentKind::Contract, "star").unwrap().unwrap();
-    assert_eq!((latest.version.as_str(), latest.text.as_str(), latest.at, latest.leaf), ("1.1.0", "two", at(1), 1));
+    assert_eq!(
+        (latest.version.as_str(), latest.text.as_str(), latest.at, latest.leaf),
+        ("1.1.0", "two", at(1), 1)
+    );
     let old = ledger.document(DocumentKind::Contract, "star", "1.0.0").unwrap().unwrap();
     assert_eq!(old.text, "one");
     assert_eq!(ledger.documents(DocumentKind::Contract).unwrap().len(), 2);
@@ -33,7 +35,8 @@ fn a_published_text_is_kept_and_its_digest_is_in_the_log() {
     assert_eq!((leaf.kind, leaf.at), (LeafKind::Publish, at(0)));
     assert_eq!(
         leaf.body,
-        r#"{"at":"2026-03-31T23:33:20.000000Z","document":"contract","kind":"publish","name":"star","#.to_owned()
+        r#"{"at":"2026-03-31T23:33:20.000000Z","document":"contract","kind":"publish","name":"star","#
+            .to_owned()
             + r#""sha256":"7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed","#
             + r#""tables":2,"version":"1.0.0"}"#
     );
@@ -53,7 +56,9 @@ fn a_caller_states_only_what_the_ledger_does_not() {
     let ledger = place.create();
     let append = |facts| ledger.append(at(0), Event::Ingest, facts);
     assert!(append(json!({ "snapshot": "s1", "rows": { "results": 11_598 } })).is_ok());
-    assert!(matches!(append(json!({ "at": "yesterday" })), Err(LedgerError::ReservedFact(name)) if name == "at"));
+    assert!(
+        matches!(append(json!({ "at": "yesterday" })), Err(LedgerError::ReservedFact(name)) if name == "at")
+    );
     assert!(matches!(append(json!({ "kind": "release" })), Err(LedgerError::ReservedFact(_))));
     assert!(matches!(append(json!([1])), Err(LedgerError::Facts)));
     let envelope = r#"{"at":"2026-03-31T23:33:20.000000Z","kind":"ingest","sql":""}"#.len();

@@ -9,49 +9,49 @@ use memoranda::memorandum::Allotment;
 use memoranda::{Bilingual, Memorandum};
 use serde_json::json;
 
-pub const ORIGIN: &str = "enclave.example/log";
-pub const CONTRACT: &str = "star";
+pub(crate) const ORIGIN: &str = "enclave.example/log";
+pub(crate) const CONTRACT: &str = "star";
 
-pub struct Place {
-    pub dir: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
     pkcs8: Vec<u8>,
 }
 
 impl Place {
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         Place { dir: tempfile::tempdir().unwrap(), pkcs8: LogKey::generate().unwrap().to_vec() }
     }
 
-    pub fn key(&self) -> LogKey {
+    pub(crate) fn key(&self) -> LogKey {
         LogKey::from_pkcs8(&self.pkcs8).unwrap()
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("ledger.db")
     }
 
-    pub fn create(&self) -> Ledger {
+    pub(crate) fn create(&self) -> Ledger {
         Ledger::create(&self.path(), ORIGIN, self.key()).unwrap()
     }
 
-    pub fn open(&self) -> Ledger {
+    pub(crate) fn open(&self) -> Ledger {
         Ledger::open(&self.path(), self.key()).unwrap()
     }
 }
 
-pub fn at(second: u32) -> DateTime<Utc> {
+pub(crate) fn at(second: u32) -> DateTime<Utc> {
     DateTime::from_timestamp(1_775_000_000 + i64::from(second), 0).unwrap()
 }
 
-pub fn micro(micro: u64) -> Rho {
+pub(crate) fn micro(micro: u64) -> Rho {
     Rho::from_micro(micro).unwrap()
 }
 
-pub fn cost(rho_micro: u64, threshold_delta: f64) -> Cost {
+pub(crate) fn cost(rho_micro: u64, threshold_delta: f64) -> Cost {
     Cost { rho: micro(rho_micro), threshold_delta }
 }
 
-pub fn memorandum(id: &str, rho_micro: u64) -> Memorandum {
+pub(crate) fn memorandum(id: &str, rho_micro: u64) -> Memorandum {
     let text = |en: &str| Bilingual { en: en.to_owned(), ja: String::new() };
     Memorandum {
         id: id.to_owned(),
@@ -65,19 +65,23 @@ pub fn memorandum(id: &str, rho_micro: u64) -> Memorandum {
         rules: "standard".to_owned(),
         people: Vec::new(),
         items: Vec::new(),
-        allotment: Allotment { rho: micro(rho_micro), delta: Delta::new(1e-6).unwrap(), default_rho: micro(1) },
+        allotment: Allotment {
+            rho: micro(rho_micro),
+            delta: Delta::new(1e-6).unwrap(),
+            default_rho: micro(1),
+        },
     }
 }
 
-pub fn digest(byte: u8) -> PlanDigest {
+pub(crate) fn digest(byte: u8) -> PlanDigest {
     PlanDigest([byte; 32])
 }
 
-pub fn question(memorandum: &str, byte: u8) -> Question<'_> {
+pub(crate) fn question(memorandum: &str, byte: u8) -> Question<'_> {
     let facts = json!({ "sql": "SELECT COUNT(*) FROM results" });
     Question { memorandum, contract: CONTRACT, person: "r1", digest: digest(byte), facts }
 }
 
-pub fn replay_key(memorandum: &str, byte: u8) -> ReplayKey<'_> {
+pub(crate) fn replay_key(memorandum: &str, byte: u8) -> ReplayKey<'_> {
     ReplayKey { memorandum, contract: CONTRACT, snapshot: "s1", digest: digest(byte) }
 }

@@ -1,0 +1,8 @@
+//! The ledger from outside: what it keeps and refuses, what is found after tampering, and several processes at once.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+mod export;
+mod keeping;
+mod tampering;
+mod together;
