@@ -1,20 +1,18 @@
 //! Checkpoints: size and root of the tree, signed, in the C2SP `tlog-checkpoint` form of a signed note.
 
-use std::fmt;
-
 use crate::base64;
 use crate::key::{KeyError, LogKey, PublicKey};
 use crate::tree::Hash;
 
 /// What a checkpoint states. [`Checkpoint::verified`] is the only way from text to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     /// Name of the log.
-    pub origin: String,
+    pub(crate) origin: String,
     /// Number of leaves.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Root over them.
-    pub root: Hash,
+    pub(crate) root: Hash,
 }
 
 /// Why a checkpoint does not verify.
@@ -71,12 +69,6 @@ impl Checkpoint {
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
         let root = base64::decode(root)?.try_into().ok()?;
         Some(Checkpoint { origin: origin.to_owned(), size: size.parse().ok()?, root })
-    }
-}
-
-impl fmt::Display for Checkpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} leaves, root {}", self.size, hex::encode(self.root))
     }
 }
 

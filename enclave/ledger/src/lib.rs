@@ -4,11 +4,11 @@
 //! Deliberately absent: rows of pupils, SQL, prices. Callers say what a leaf states; nothing about a pupil is ever
 //! among it.
 //!
-//! In reading order: [`tree`] (hashes, roots, proofs) · [`canonical`] (the bytes of a leaf) · [`base64`] ·
-//! [`key`] (Ed25519, verifier keys) · [`checkpoint`] (signed roots) · [`store`] (one SQLite file) · [`log`]
-//! (leaves) · [`documents`] (contracts, rule sets, memoranda) · [`accounts`] (debit before read) ·
-//! [`disclosures`] (log before answer; replay) · [`audit`] (the ledger against itself) · [`tiles`] (C2SP layout) ·
-//! [`export`] (the folder for the board) · [`verify`] (which trusts nothing but that folder and a key).
+//! In reading order: `tree` (hashes, roots, proofs) · `canonical` (the bytes of a leaf) · `base64` ·
+//! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `log`
+//! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
+//! `disclosures` (log before answer; replay) · `audit` (the ledger against itself) · `tiles` (C2SP layout) ·
+//! `export` (the folder for the board) · `verify` (which trusts nothing but that folder and a key).
 
 mod accounts;
 mod audit;
@@ -27,7 +27,6 @@ mod verify;
 
 pub use accounts::{AccountKind, DebitError, Question};
 pub use audit::{Discrepancy, Recomputed};
-pub use checkpoint::Checkpoint;
 pub use disclosures::{Disclosure, ReplayKey};
 pub use documents::{Document, DocumentKind};
 pub use export::{ExportError, Exported};

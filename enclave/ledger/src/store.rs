@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use disclosure_rules::PlanDigest;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use crate::checkpoint::Checkpoint;
 use crate::documents::DocumentKind;
@@ -151,7 +153,12 @@ impl Ledger {
         if !path.is_file() {
             return Err(LedgerError::Missing(path.to_owned()));
         }
-        let connection = connect(path)?;
+        let connection = connect(path).map_err(|error| match error {
+            LedgerError::Database(e) if e.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+                LedgerError::Foreign(path.to_owned())
+            }
+            other => other,
+        })?;
         let foreign = |_| LedgerError::Foreign(path.to_owned());
         let number =
             |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(foreign);

@@ -67,11 +67,13 @@ pub struct VerifyError {
 /// could have made the key.
 pub fn exported_key(dir: &Path) -> Result<PublicKey, VerifyError> {
     let mut faults = Faults::default();
-    let text = faults.text(dir, VKEY);
-    let key = text.and_then(|text| text.strip_suffix('\n').and_then(|key| key.parse().ok()));
-    if key.is_none() {
-        faults.add(VKEY, None, "is not a verifier key");
-    }
+    let key = faults.text(dir, VKEY).and_then(|text| {
+        let key = text.strip_suffix('\n').and_then(|key| key.parse().ok());
+        key.or_else(|| {
+            faults.add(VKEY, None, "is not a verifier key");
+            None
+        })
+    });
     key.ok_or(VerifyError { faults: faults.found })
 }
 

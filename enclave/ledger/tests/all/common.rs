@@ -22,6 +22,13 @@ impl Place {
         Place { dir: tempfile::tempdir().unwrap(), pkcs8: LogKey::generate().unwrap().to_vec() }
     }
 
+    /// The same ledger once more; `self` has none open.
+    pub(crate) fn copy(&self) -> Place {
+        let copy = Place { dir: tempfile::tempdir().unwrap(), pkcs8: self.pkcs8.clone() };
+        std::fs::copy(self.path(), copy.path()).unwrap();
+        copy
+    }
+
     pub(crate) fn key(&self) -> LogKey {
         LogKey::from_pkcs8(&self.pkcs8).unwrap()
     }

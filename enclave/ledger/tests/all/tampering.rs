@@ -24,6 +24,8 @@ fn lived_in(place: &Place) -> Ledger {
 
 #[test]
 fn the_audit_names_every_change() {
+    let original = Place::new();
+    drop(lived_in(&original));
     for (change, expected) in [
         (
             "UPDATE leaf SET body = replace(body, '\"rho_micro\":7', '\"rho_micro\":6') WHERE position = 2",
@@ -49,8 +51,8 @@ fn the_audit_names_every_change() {
         ("UPDATE disclosure SET answer = 'forged' WHERE leaf = 3", "stored as answer"),
         ("UPDATE disclosure SET snapshot = 's2' WHERE leaf = 3", "stored as answer"),
     ] {
-        let place = Place::new();
-        let ledger = lived_in(&place);
+        let place = original.copy();
+        let ledger = place.open();
         let other = Connection::open(place.path()).unwrap();
         for trigger in [
             "leaf_kept",

@@ -1,0 +1,25 @@
+# `make demo` shows the enclave; `make test` checks it.
+
+ENCLAVE = cargo run --locked --quiet --bin enclave --
+
+.PHONY: help demo test bench tools
+
+help:
+	@echo "make demo    an invented city, three questions asked and answered (afresh, in ./demo-home)"
+	@echo "make test    the whole check: format, licences, lints, docs, tests"
+	@echo "make bench   speed and memory, as JSON"
+	@echo "make tools   install what these need and this machine lacks"
+
+demo:
+	@rm -rf demo-home
+	@echo "building the enclave (some minutes the first time) ..." >&2
+	@$(ENCLAVE) --home demo-home demo --no-serve
+
+test: tools
+	@bash .ci/check
+
+bench:
+	@cargo bench --locked --package cli --bench speed
+
+tools:
+	@bash .ci/tools
