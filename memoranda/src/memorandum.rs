@@ -77,7 +77,7 @@ pub struct Items {
 pub struct Allotment {
     /// In all; converted from (ε, δ) where the file says so, rounded down.
     pub rho: Rho,
-    /// The δ at which ε is stated, and the most that thresholds for unknown keys may use in all.
+    /// The δ at which ε is stated.
     pub delta: Delta,
     /// Charge of a question that names none.
     pub default_rho: Rho,
@@ -98,4 +98,17 @@ impl Memorandum {
     pub fn person(&self, id: &str) -> Option<&Person> {
         self.people.iter().find(|person| person.id == id)
     }
+}
+
+impl Allotment {
+    /// The part of δ, one half, that thresholds for unknown keys may use in all. The other half converts ε to ρ,
+    /// so that an allotment written as (ε, δ) holds as written whatever is asked.
+    pub fn threshold_delta(&self) -> Delta {
+        half(self.delta)
+    }
+}
+
+/// Half of a δ: still above 0 and below 1.
+fn half(delta: Delta) -> Delta {
+    Delta::new(delta.get() / 2.0).unwrap_or(delta)
 }

@@ -280,11 +280,12 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// The loss of `rho` at a memorandum's δ.
+/// The loss of `rho`: ε for which the release, threshold and all, is (ε, δ)-DP at the memorandum's δ.
 pub(crate) fn charged(rho: Rho, delta: Delta, threshold_delta: f64) -> Charged {
+    let rest = Delta::new(delta.get() - threshold_delta).unwrap_or(delta);
     Charged {
         rho,
-        epsilon: significant(rho.epsilon(delta).get()),
+        epsilon: significant(rho.epsilon(rest).get()),
         delta: delta.get(),
         threshold_delta: (threshold_delta > 0.0).then_some(threshold_delta),
     }

@@ -106,7 +106,7 @@ mod tests {
             ("SELECT \"山田\" FROM 生徒 WHERE id = Yamada", "SELECT ? FROM ? WHERE id = ?"),
             (
                 "SELECT $$secret$$ FROM results WHERE math = 'unclosed",
-                "SELECT ?? FROM results WHERE math = ?",
+                "SELECT ??? FROM results WHERE math = ?",
             ),
             ("SELECT COUNT(*)\nFROM results;", "SELECT COUNT(*) FROM results;"),
         ] {
@@ -116,7 +116,7 @@ mod tests {
                     && !found.contains("2024")
                     && !found.to_lowercase().contains("yamada")
             );
-            assert_eq!(found.replace("?secret?", "??"), logged, "{sql}");
+            assert_eq!(found, logged, "{sql}");
         }
     }
 

@@ -15,7 +15,7 @@ pub fn terms(
     rules: &RuleSet,
 ) -> Result<Terms, Refusal> {
     let delta = memorandum.allotment.delta;
-    let at = |rho: Rho| plan.terms(rho, delta, rules.small_cells);
+    let at = |rho: Rho| plan.terms(rho, memorandum.allotment.threshold_delta(), rules.small_cells);
     let most = rules.limits.max_rho_per_release;
     let rho = match price {
         Price::Default => memorandum.allotment.default_rho.min(most),

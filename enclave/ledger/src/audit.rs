@@ -210,7 +210,7 @@ struct Signature {
     contract: String,
     sha256: String,
     rho_micro: u64,
-    delta: f64,
+    threshold_delta: f64,
     pool_rho_micro: Option<u64>,
 }
 
@@ -247,10 +247,11 @@ impl Implied {
                 store(DOCUMENT, vec![document, name, version, sha256]);
             }
             Stated::Signature(signature) => {
-                let Signature { memorandum, contract, sha256, rho_micro, delta, pool_rho_micro } = signature;
+                let Signature { memorandum, contract, sha256, rho_micro, threshold_delta, pool_rho_micro } =
+                    signature;
                 store(DOCUMENT, vec!["memorandum".to_owned(), memorandum.clone(), "1".to_owned(), sha256]);
                 store(MEMORANDUM, vec![memorandum.clone(), contract.clone()]);
-                let (rho, delta) = (Rho::from_micro(rho_micro).ok()?, Delta::new(delta).ok()?);
+                let (rho, delta) = (Rho::from_micro(rho_micro).ok()?, Delta::new(threshold_delta).ok()?);
                 let opened = Account::new(Some(rho), Some(delta));
                 if self.accounts.insert((AccountKind::Memorandum, memorandum), opened).is_some() {
                     return None;

@@ -112,6 +112,7 @@ impl Ledger {
                 "sha256": sha256(text),
                 "rho_micro": allotment.rho.micro(),
                 "delta": allotment.delta.get(),
+                "threshold_delta": allotment.threshold_delta().get(),
                 "pool_rho_micro": pool_account.allotment.map(Rho::micro),
             }));
             let position = writer.leaf(at, LeafKind::Signature, own, json!({}))?;
@@ -120,7 +121,7 @@ impl Ledger {
                 "INSERT INTO memorandum (id, contract, signed) VALUES (?1, ?2, ?3)",
                 params![id, contract, position.index],
             )?;
-            let account = Account::new(Some(allotment.rho), Some(allotment.delta));
+            let account = Account::new(Some(allotment.rho), Some(allotment.threshold_delta()));
             open_account(&writer.transaction, AccountKind::Memorandum, id, &account)?;
             if existing.is_none() {
                 open_account(&writer.transaction, AccountKind::Pool, contract, &pool_account)?;

@@ -212,7 +212,7 @@ fn read_allotment(node: &Node<'_>, reader: &mut Reader) -> Option<Allotment> {
             // Without a valid δ there is nothing to convert at, but ε itself can be checked.
             let number = reader.number(&epsilon);
             let epsilon_read = number.and_then(|number| checked(Epsilon::new(number), &epsilon, reader));
-            epsilon_read.zip(delta).map(|(e, d)| Rho::from_epsilon(e, d)).filter(|rho| {
+            epsilon_read.zip(delta).map(|(e, d)| Rho::from_epsilon(e, super::half(d))).filter(|rho| {
                 if *rho == Rho::ZERO {
                     reader.mistake(&epsilon.at, "is less than a millionth of rho");
                 }

@@ -117,9 +117,9 @@ fn a_debit_charges_both_accounts_or_neither() {
     ledger.debit(at(4), &question("m2", 8), cost(90, 0.0)).unwrap();
     assert_eq!(charged(), (60, 90, 150));
 
-    // δ: two halves of the allotment, no third.
+    // δ: half of the memorandum's is for thresholds. Two halves of that, no third.
     for (expected, second) in [(true, 5), (true, 6), (false, 7)] {
-        let half = ledger.debit(at(second), &question("m1", 9), cost(0, 0.5e-6));
+        let half = ledger.debit(at(second), &question("m1", 9), cost(0, 0.25e-6));
         assert_eq!(half.is_ok(), expected, "{half:?}");
     }
 

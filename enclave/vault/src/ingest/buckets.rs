@@ -215,7 +215,7 @@ impl Spill {
             .open_in_place(nonce(frame.number), Aad::from((bucket as u64).to_be_bytes()), &mut bytes)
             .map_err(|_| damaged())?;
         let mut reader = StreamReader::try_new(&*plain, None).map_err(engine)?;
-        Ok(reader.next().ok_or_else(damaged)?.map_err(engine)?)
+        reader.next().ok_or_else(damaged)?.map_err(engine)
     }
 }
 

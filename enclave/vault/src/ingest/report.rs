@@ -113,7 +113,7 @@ impl Reporter {
 
 impl Found {
     fn trim(&mut self, length: usize) {
-        self.kept.sort_by(|a, b| (a.0, a.2.line, a.1).cmp(&(b.0, b.2.line, b.1)));
+        self.kept.sort_by_key(|(file, place, mistake)| (*file, mistake.line, *place));
         self.kept.truncate(length);
     }
 }

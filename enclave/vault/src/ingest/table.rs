@@ -8,7 +8,7 @@ use std::thread;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, RecordBatch, UInt64Array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
-use memoranda::{Contract, ForeignKey, Lineage, Table};
+use memoranda::{ForeignKey, Lineage, Table};
 
 use super::buckets::{Buckets, Sorted, sixteen};
 use super::plan::{Format, Read};
@@ -17,7 +17,6 @@ use super::report::{FileReporter, Wrong};
 use super::rows::raw_schema;
 use super::write::{self, KeyCheck};
 use super::{IngestError, Job, Progress, carried, csv_input, engine, parquet_input};
-use crate::keys::Keyring;
 use crate::snapshot::{TableEntry, UNIT_BYTES, UNIT_COLUMN};
 
 /// Columns that come before the contract's in a routed batch: route and line.
@@ -40,15 +39,20 @@ pub(super) fn read_all(job: &Job<'_>, progress: Progress<'_>) -> Result<HashMap<
     let mut done: HashMap<String, Done> = HashMap::new();
     for read in &job.plan.reads {
         progress(before, total);
+        // Keys of a table that is not read come from the store.
+        let stored;
         let parent = match &read.table.lineage {
-            Lineage::Via(to) => Some(match done.get(to) {
-                Some(parent) => Parent::Read(parent),
-                None => Parent::Stored(carried::keys(job, to)?),
-            }),
+            Lineage::Via(to) => match done.get(to) {
+                Some(parent) => parent.keys.as_ref(),
+                None => {
+                    stored = carried::keys(job, to)?;
+                    Some(&stored)
+                }
+            },
             _ => None,
         };
         let size = read.size;
-        let table = read_table(job, read, parent.as_ref().and_then(Parent::keys), &|bytes| {
+        let table = read_table(job, read, parent, &|bytes| {
             progress(before + bytes.min(size), total);
         })?;
         done.insert(read.table.name.clone(), table);
@@ -56,20 +60,6 @@ pub(super) fn read_all(job: &Job<'_>, progress: Progress<'_>) -> Result<HashMap<
     }
     progress(total, total);
     Ok(done)
-}
-
-enum Parent<'a> {
-    Read(&'a Done),
-    Stored(Keys),
-}
-
-impl Parent<'_> {
-    fn keys(&self) -> Option<&Keys> {
-        match self {
-            Parent::Read(done) => done.keys.as_ref(),
-            Parent::Stored(keys) => Some(keys),
-        }
-    }
 }
 
 /// Checks what tables say about each other: those that are read against all, and those that are carried over
@@ -342,19 +332,13 @@ impl Values<'_> {
                 Some(units) if self.table.unit_column() == Some(here) => {
                     Ok(KeyPart::Pseudonym(Arc::clone(units)))
                 }
-                _ => pseudonyms_of(&self.job.vault.keys, self.job.contract, column).map(KeyPart::Pseudonym),
+                _ => {
+                    pseudonyms(&self.job.vault.keys, &self.job.contract.name, column).map(KeyPart::Pseudonym)
+                }
             }
         });
         parts.collect()
     }
-}
-
-fn pseudonyms_of(
-    keys: &Keyring,
-    contract: &Contract,
-    column: &ArrayRef,
-) -> Result<Arc<FixedSizeBinaryArray>, IngestError> {
-    pseudonyms(keys, &contract.name, column)
 }
 
 /// The foreign key that leads to the pupil.

@@ -25,7 +25,7 @@ use super::references::unit_at;
 use super::report::{FileReporter, Wrong};
 use super::table::{LEADING, lines, place};
 use super::{IngestError, Job, engine};
-use crate::durable::{self, At};
+use crate::durable::{self, At, FileError};
 use crate::parquet_key;
 use crate::seal::Secret;
 use crate::snapshot::{
@@ -408,7 +408,8 @@ impl FileWriter {
 
 /// A full disk is the reason to expect.
 fn on_disk(path: &Path, error: parquet::errors::ParquetError) -> IngestError {
-    IngestError::Unreadable { file: path.to_path_buf(), reason: error.to_string() }
+    let source = io::Error::other(error);
+    IngestError::File(FileError { path: path.to_path_buf(), source })
 }
 
 struct Hashed {

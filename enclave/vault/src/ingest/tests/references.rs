@@ -63,6 +63,7 @@ fn pupils_are_found_through_references() {
 #[test]
 fn references_that_lead_nowhere_are_located() {
     // The table with a wrong line, and where: line, column, rule.
+    #[expect(clippy::type_complexity, reason = "a table of cases")]
     let cases: &[((&str, &str), u64, Option<&str>, &str)] = &[
         (("pupils", "pupil,school\n1,s1\n2,s2\n3,s3\n"), 4, Some("school"), "foreignKey"),
         (("visits", "visit,pupil\nv1,1\nv3,3\nv4,4\n"), 4, Some("pupil"), "foreignKey"),

@@ -52,9 +52,9 @@ fn errors_hold_no_values() {
     let row = "31415926,Kaguyahime,1,50,x\n";
     let mistakes = [
         format!("id,name,term,mark,note\n{row}{row}"),
-        format!("id,name,term,mark,note\n31415926,Kaguyahime,8675309,Nayotake,\nKaguyahime,1,1,8675309,\n"),
+        "id,name,term,mark,note\n31415926,Kaguyahime,8675309,Nayotake,\nKaguyahime,1,1,8675309,\n".to_owned(),
         row.to_owned(),
-        format!("id,name,term,mark,note\n31415926,Kaguyahime\n"),
+        "id,name,term,mark,note\n31415926,Kaguyahime\n".to_owned(),
         (1..6).fold("id,name,term,mark,note\n".to_owned(), |text, i| {
             text + &format!("31415926,Kaguyahime,{i},5,\n")
         }),
