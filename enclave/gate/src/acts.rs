@@ -128,16 +128,18 @@ impl Enclave {
                 "publish it first: `enclave contract publish FILE`",
             )
         })?;
-        let ingested = self.vault.ingest(&contract, inputs, progress)?;
-        // No numbers of rows: the log is for everybody.
-        let facts = json!({
-            "contract": contract.name,
-            "version": contract.version.to_string(),
-            "snapshot": ingested.snapshot_id,
-            "manifest_sha256": ingested.manifest_sha256,
-            "tables": inputs.iter().map(|input| input.table.as_str()).collect::<Vec<_>>(),
-        });
-        self.ledger.append(self.now(), Event::Ingest, facts)?;
-        Ok(ingested)
+        // Logged before it is in force: no question reads a snapshot that the log does not know. No numbers of
+        // rows: the log is for everybody.
+        let announce = |ingested: &Ingested| {
+            let facts = json!({
+                "contract": contract.name,
+                "version": contract.version.to_string(),
+                "snapshot": ingested.snapshot_id,
+                "manifest_sha256": ingested.manifest_sha256,
+                "tables": inputs.iter().map(|input| input.table.as_str()).collect::<Vec<_>>(),
+            });
+            self.ledger.append(self.now(), Event::Ingest, facts).map(drop).map_err(|error| error.to_string())
+        };
+        Ok(self.vault.ingest(&contract, inputs, progress, &announce)?)
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::durable::{self, At};
-use crate::ingest::{self, IngestError, Ingested, Input, Progress};
+use crate::ingest::{self, Announce, IngestError, Ingested, Input, Progress};
 use crate::keys::Keyring;
 use crate::seal::NoRandom;
 use crate::snapshot::{self, Snapshot};
@@ -107,14 +107,15 @@ impl Vault {
     }
 
     /// Reads files of records, checks them against the contract, and puts a new snapshot in force; or leaves
-    /// everything as it was.
+    /// everything as it was. `announce` is called last, before the switch.
     pub fn ingest(
         &self,
         contract: &Contract,
         inputs: &[Input],
         progress: Progress<'_>,
+        announce: Announce<'_>,
     ) -> Result<Ingested, IngestError> {
-        ingest::ingest(self, contract, inputs, progress)
+        ingest::ingest(self, contract, inputs, progress, announce)
     }
 
     /// Compares every file of the snapshot in force with the digest in its manifest.

@@ -20,6 +20,7 @@ mod staging;
 mod table;
 mod write;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use memoranda::Contract;
@@ -44,6 +45,10 @@ pub struct Input {
 
 /// Called with the bytes read so far, and the bytes to read in all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// Called when everything is durable, just before the new snapshot is put in force; an error leaves the old one
+/// in force. So a snapshot that questions read is always one that was announced, whenever a crash comes.
+pub type Announce<'a> = &'a dyn Fn(&Ingested) -> Result<(), String>;
 
 /// The snapshot that is now in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +122,9 @@ pub enum IngestError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The snapshot could not be announced, so that it was not put in force.
+    #[error("the new snapshot was not put in force: {0}")]
+    NotAnnounced(String),
     /// A columnar operation failed: a fault of this program.
     #[error("ingest failed: {0}")]
     Engine(String),
@@ -143,8 +151,9 @@ pub(crate) fn ingest(
     contract: &Contract,
     inputs: &[Input],
     progress: Progress<'_>,
+    announce: Announce<'_>,
 ) -> Result<Ingested, IngestError> {
-    ingest_within(vault, contract, inputs, progress, BUDGET)
+    ingest_within(vault, contract, inputs, progress, announce, BUDGET)
 }
 
 fn ingest_within(
@@ -152,6 +161,7 @@ fn ingest_within(
     contract: &Contract,
     inputs: &[Input],
     progress: Progress<'_>,
+    announce: Announce<'_>,
     budget: Budget,
 ) -> Result<Ingested, IngestError> {
     let _lock = staging::lock(&vault.home, &contract.name)?;
@@ -181,8 +191,12 @@ fn ingest_within(
         }
     }
     let snapshot_id = manifest.id.clone();
-    let manifest_sha256 = staging.commit(&manifest)?;
-    Ok(Ingested { snapshot_id, tables, manifest_sha256 })
+    let ingested = RefCell::new(Ingested { snapshot_id, tables, manifest_sha256: String::new() });
+    staging.commit(&manifest, &|digest| {
+        ingested.borrow_mut().manifest_sha256 = digest;
+        announce(&ingested.borrow()).map_err(IngestError::NotAnnounced)
+    })?;
+    Ok(ingested.into_inner())
 }
 
 /// One ingest, as its steps see it.

@@ -110,8 +110,12 @@ impl Staging {
         (self.identity.join(&file), format!("{}/{}/identity/{file}", self.contract, self.id))
     }
 
-    /// Puts the snapshot in force; gives the digest of its manifest. Files are durable already.
-    pub(super) fn commit(&self, manifest: &Manifest) -> Result<String, IngestError> {
+    /// Puts the snapshot in force, once everything is durable and `announce` has told the digest of its manifest.
+    pub(super) fn commit(
+        &self,
+        manifest: &Manifest,
+        announce: &dyn Fn(String) -> Result<(), IngestError>,
+    ) -> Result<(), IngestError> {
         let sealed = manifest.seal(&self.keys)?;
         durable::replace(&self.folder.join("manifest"), &sealed)?;
         for table in durable::names_in(&self.folder)? {
@@ -130,10 +134,11 @@ impl Staging {
         for folder in snapshots.ancestors().skip(1).take_while(|folder| *folder != self.home) {
             durable::sync_dir(folder)?;
         }
+        announce(sha256_hex(&sealed))?;
         // From the next rename on, the new snapshot is in force.
         self.committed.set(true);
         durable::replace(&current_path(&self.home, &self.contract), format!("{}\n", self.id).as_bytes())?;
-        Ok(sha256_hex(&sealed))
+        Ok(())
     }
 }
 

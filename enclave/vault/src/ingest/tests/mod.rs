@@ -62,7 +62,7 @@ impl Kit {
     }
 
     fn ingest(&self, contract: &Contract, inputs: &[Input]) -> Result<Ingested, IngestError> {
-        ingest_within(&self.vault, contract, inputs, &|_, _| {}, self.budget)
+        ingest_within(&self.vault, contract, inputs, &|_, _| {}, &|_| Ok(()), self.budget)
     }
 
     fn snapshot(&self, contract: &Contract) -> Snapshot {
