@@ -4,10 +4,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use datafusion::common::ScalarValue;
 use disclosure_rules::release::{Cell, Hidden};
 use disclosure_rules::{Release, Value};
 use memoranda::Kind;
 
+use crate::emit::scalar;
 use crate::finite;
 use crate::function::Function;
 use crate::plan::{OrderKey, PrivatePlan, Step};
@@ -115,6 +117,10 @@ pub(crate) fn check(steps: &[Step], keys: usize) -> Result<(), Refusal> {
         };
         exprs.into_iter().try_for_each(|expr| computable(expr, &|expr| is_noisy(&noisy, expr)))?;
         if let Step::Columns(columns) = step {
+            if columns.iter().any(|(_, expr)| expr.kind() == Some(Kind::DateTime)) {
+                return Err(Refusal::new(Rule::Expression, "a time of day in the answer is not offered")
+                    .rewrite("CAST(x AS DATE)"));
+            }
             noisy = columns.iter().map(|(_, expr)| is_noisy(&noisy, expr)).collect();
         }
     }
@@ -214,25 +220,112 @@ impl Table {
             return self.evaluate_keys(expr);
         }
         let wider = if measures > 1 { z(0.05 / measures as f64) / z(0.05) } else { 1.0 };
-        let row = Row { table: self, wider };
-        (0..self.rows.len()).map(|i| row.evaluate(expr, i)).collect()
+        self.evaluate_noisy(expr, wider)
     }
 
+    /// The value for every row, of keys alone.
     fn evaluate_keys(&self, expr: &Expr) -> Vec<Datum> {
         if let Expr::Column(index, _) = expr {
             return self.rows.iter().map(|row| row[*index].clone()).collect();
         }
         let used = expr.columns();
         let place = |index: usize| used.iter().position(|&u| u == index).unwrap_or(0);
-        let key = |datum: &Datum| match datum {
-            Datum::Key(value) => value.clone(),
-            Datum::Plain(_) | Datum::Noisy { .. } | Datum::Hidden(_) => Value::Null,
+        let column = |&index: &usize| {
+            let kind = self.kinds[index];
+            let scalar = |row: &Vec<Datum>| match &row[index] {
+                Datum::Key(value) => scalar(value, kind),
+                Datum::Plain(value) if kind == Kind::Integer => Ok(ScalarValue::Int64(Some(*value as i64))),
+                Datum::Plain(value) => Ok(ScalarValue::Float64(Some(*value))),
+                Datum::Noisy { .. } | Datum::Hidden(_) => scalar(&Value::Null, kind),
+            };
+            self.rows.iter().map(scalar).collect::<Result<Vec<_>, _>>()
         };
-        let columns: Vec<Vec<Value>> =
-            used.iter().map(|&index| self.rows.iter().map(|row| key(&row[index])).collect()).collect();
         let fields: Vec<Field> = used.iter().map(|&index| bare(self.kinds[index])).collect();
-        let array = finite::evaluate(&expr.renumber(&place), &fields, &columns, self.rows.len());
+        let columns = used.iter().map(column).collect::<Result<Vec<_>, _>>();
+        let array = columns
+            .and_then(|columns| finite::evaluate(&expr.renumber(&place), &fields, &columns, self.rows.len()));
         array.ok().and_then(|array| finite::data(&array)).unwrap_or_else(|| vec![NULL; self.rows.len()])
+    }
+
+    /// The value for every row, with intervals; half-widths of measures are taken `wider` times.
+    fn evaluate_noisy(&self, expr: &Expr, wider: f64) -> Vec<Datum> {
+        if self.measures_of(expr).is_empty() {
+            return self.evaluate_keys(expr);
+        }
+        let of = |expr: &Expr| self.evaluate_noisy(expr, wider);
+        match expr {
+            Expr::Column(index, _) => self
+                .rows
+                .iter()
+                .map(|row| match row[*index].clone() {
+                    Datum::Noisy { value, low, high } => {
+                        noisy((value, value - (value - low) * wider, value + (high - value) * wider))
+                    }
+                    other => other,
+                })
+                .collect(),
+            Expr::Unary(op, operand) => of(operand).into_iter().map(|datum| unary(*op, datum)).collect(),
+            Expr::Binary(op, left, right) => {
+                let whole = expr.kind() == Some(Kind::Integer);
+                let pairs = of(left).into_iter().zip(of(right));
+                pairs.map(|(a, b)| binary(*op, a, b, whole)).collect()
+            }
+            Expr::Case(branches, otherwise) => self.case(branches, otherwise.as_deref(), wider),
+            Expr::Cast(operand, Kind::Integer) => {
+                of(operand).into_iter().map(|datum| map(datum, f64::trunc)).collect()
+            }
+            Expr::Cast(operand, _) => of(operand),
+            Expr::In(operand, list) => of(operand)
+                .into_iter()
+                .map(|value| {
+                    let equal =
+                        |literal: &Literal| binary(Binary::Equal, value.clone(), constant(literal), false);
+                    let either = |all, one| binary(Binary::Or, all, one, false);
+                    list.iter().map(equal).reduce(either).unwrap_or(NULL)
+                })
+                .collect(),
+            Expr::Call(function, args) => {
+                let args: Vec<Vec<Datum>> = args.iter().map(of).collect();
+                (0..self.rows.len())
+                    .map(|row| call(*function, args.iter().map(|arg| arg[row].clone()).collect()))
+                    .collect()
+            }
+            // Of keys alone: evaluated above. Of measures: refused by `check`.
+            Expr::Literal(_) | Expr::Like { .. } => vec![NULL; self.rows.len()],
+        }
+    }
+
+    /// The branch that the noisy values choose. Where noise may have chosen, the interval spans all branches.
+    fn case(&self, branches: &[(Expr, Expr)], otherwise: Option<&Expr>, wider: f64) -> Vec<Datum> {
+        let by_noise = branches.iter().any(|(when, _)| !self.measures_of(when).is_empty());
+        let conditions: Vec<Vec<Datum>> =
+            branches.iter().map(|(when, _)| self.evaluate_noisy(when, wider)).collect();
+        let values: Vec<Vec<Datum>> = branches
+            .iter()
+            .map(|(_, then)| then)
+            .chain(otherwise)
+            .map(|then| self.evaluate_noisy(then, wider))
+            .collect();
+        let of_row = |row: usize| {
+            let chosen = conditions.iter().position(|when| truth(&when[row]) == Some(true));
+            let chosen = chosen.or(otherwise.map(|_| branches.len()));
+            let Some(result) = chosen.map(|branch| values[branch][row].clone()) else { return NULL };
+            let (true, Some((value, low, high))) = (by_noise, interval(&result)) else { return result };
+            let (low, high) = values
+                .iter()
+                .filter_map(|value| interval(&value[row]))
+                .fold((low, high), |(low, high), (_, l, h)| (low.min(l), high.max(h)));
+            noisy((value, low, high))
+        };
+        (0..self.rows.len()).map(of_row).collect()
+    }
+}
+
+fn constant(literal: &Literal) -> Datum {
+    match literal {
+        Literal::Value(value) => Datum::Key(value.clone()),
+        Literal::Float(f) => Datum::Plain(*f),
+        Literal::DateTime(_) => NULL,
     }
 }
 
@@ -322,74 +415,6 @@ fn truth(datum: &Datum) -> Option<bool> {
 
 fn boolean(truth: Option<bool>) -> Datum {
     Datum::Key(truth.map_or(Value::Null, Value::Bool))
-}
-
-struct Row<'a> {
-    table: &'a Table,
-    /// Factor on the half-widths of measures.
-    wider: f64,
-}
-
-impl Row<'_> {
-    fn evaluate(&self, expr: &Expr, row: usize) -> Datum {
-        match expr {
-            Expr::Column(index, _) => match self.table.rows[row][*index].clone() {
-                Datum::Noisy { value, low, high } => {
-                    noisy((value, value - (value - low) * self.wider, value + (high - value) * self.wider))
-                }
-                other => other,
-            },
-            Expr::Literal(Literal::Value(value)) => Datum::Key(value.clone()),
-            Expr::Literal(Literal::Float(f)) => Datum::Plain(*f),
-            Expr::Literal(Literal::DateTime(_)) | Expr::Like { .. } => NULL,
-            Expr::Unary(op, operand) => unary(*op, self.evaluate(operand, row)),
-            Expr::Binary(op, left, right) => {
-                let whole = expr.kind() == Some(Kind::Integer);
-                binary(*op, self.evaluate(left, row), self.evaluate(right, row), whole)
-            }
-            Expr::Case(branches, otherwise) => self.case(branches, otherwise.as_deref(), row),
-            Expr::Cast(operand, Kind::Integer) => map(self.evaluate(operand, row), f64::trunc),
-            Expr::Cast(operand, _) => self.evaluate(operand, row),
-            Expr::In(operand, list) => {
-                let value = self.evaluate(operand, row);
-                let equal = |literal: &Literal| {
-                    binary(
-                        Binary::Equal,
-                        value.clone(),
-                        self.evaluate(&Expr::Literal(literal.clone()), row),
-                        false,
-                    )
-                };
-                list.iter().map(equal).reduce(|all, one| binary(Binary::Or, all, one, false)).unwrap_or(NULL)
-            }
-            Expr::Call(function, args) => {
-                let measures = self.table.measures_of(expr);
-                if measures.is_empty() {
-                    return self.table.evaluate_keys(expr)[row].clone();
-                }
-                let args: Vec<Datum> = args.iter().map(|arg| self.evaluate(arg, row)).collect();
-                call(*function, args)
-            }
-        }
-    }
-
-    /// The branch that the noisy values choose. Where noise may have chosen, the interval spans all branches.
-    fn case(&self, branches: &[(Expr, Expr)], otherwise: Option<&Expr>, row: usize) -> Datum {
-        let chosen = branches
-            .iter()
-            .find(|(when, _)| truth(&self.evaluate(when, row)) == Some(true))
-            .map(|(_, then)| then);
-        let Some(chosen) = chosen.or(otherwise) else { return NULL };
-        let result = self.evaluate(chosen, row);
-        let by_noise = branches.iter().any(|(when, _)| !self.table.measures_of(when).is_empty());
-        let (true, Some((value, low, high))) = (by_noise, interval(&result)) else { return result };
-        let others =
-            branches.iter().map(|(_, then)| then).chain(otherwise).map(|then| self.evaluate(then, row));
-        let (low, high) = others
-            .filter_map(|other| interval(&other))
-            .fold((low, high), |(low, high), (_, l, h)| (low.min(l), high.max(h)));
-        noisy((value, low, high))
-    }
 }
 
 /// A function that rises with its argument.

@@ -20,7 +20,8 @@ pub(crate) fn contribution(
     let fields = block.source.fields();
     let (start, table) = private_table(&block.source, contract)
         .ok_or_else(|| Refusal::new(Rule::PublicOnly, "no table of pupils is asked about"))?;
-    let known = if fans_out(&block.source, contract) { None } else { declared(block, &fields, start, table) };
+    let known =
+        if fans_out(&block.source, contract, &[]) { None } else { declared(block, &fields, start, table) };
     let rows = match (known.map(|k| k.rows), options.rows_per_unit) {
         (Some(known), Some(asked)) => known.min(asked),
         (Some(known), None) => known,
@@ -78,19 +79,59 @@ pub(crate) fn conditions(source: &Rel) -> Vec<Expr> {
     }
 }
 
+/// All conditions that stand anywhere in the source, whether or not every row satisfies them.
+pub(crate) fn mentioned(source: &Rel) -> Vec<Expr> {
+    match source {
+        Rel::Scan(_) | Rel::Values(..) => vec![],
+        Rel::Filter { input, predicate } => {
+            let mut all = mentioned(input);
+            all.push(predicate.clone());
+            all
+        }
+        Rel::Join { left, right, on, .. } => {
+            let shift = left.fields().len();
+            let mut all = mentioned(left);
+            all.extend(mentioned(right).iter().map(|c| c.renumber(&|i| i + shift)));
+            all.extend(on.clone());
+            all
+        }
+    }
+}
+
+/// Per scan, whether an outer join may leave its columns without a row.
+pub(crate) fn optional(source: &Rel) -> Vec<bool> {
+    match source {
+        Rel::Scan(_) => vec![false],
+        Rel::Values(..) => vec![],
+        Rel::Filter { input, .. } => optional(input),
+        Rel::Join { left, right, kind, .. } => {
+            let side = |rel: &Rel, made: JoinKind| -> Vec<bool> {
+                optional(rel).into_iter().map(|optional| optional || *kind == made).collect()
+            };
+            [side(left, JoinKind::Right), side(right, JoinKind::Left)].concat()
+        }
+    }
+}
+
 /// Whether some join may pair one row of the private side with several rows of a public one: it does not, where
 /// the condition fixes every column of the public table's primary key.
-fn fans_out(source: &Rel, contract: &Contract) -> bool {
+///
+/// `outer` are the conditions of what is around the source that read nothing but its columns.
+fn fans_out(source: &Rel, contract: &Contract, outer: &[Expr]) -> bool {
     match source {
         Rel::Scan(_) | Rel::Values(..) => false,
-        Rel::Filter { input, .. } => fans_out(input, contract),
+        Rel::Filter { input, predicate } => {
+            let all: Vec<Expr> = outer.iter().chain(predicate.conjuncts()).cloned().collect();
+            fans_out(input, contract, &all)
+        }
         Rel::Join { left, right, on, .. } => {
             let left_private = left.scans().iter().any(|scan| !scan.public);
             let (private, public) = if left_private { (left, right) } else { (right, left) };
-            let start = if left_private { left.fields().len() } else { 0 };
+            let (start, private_start) =
+                if left_private { (left.fields().len(), 0) } else { (0, left.fields().len()) };
             let own = start..start + public.fields().len();
-            let fixed: BTreeSet<usize> =
-                on.iter().flat_map(|on| on.conjuncts()).filter_map(|c| fixes(c, &own)).collect();
+            let all: Vec<&Expr> = outer.iter().chain(on.iter().flat_map(|on| on.conjuncts())).collect();
+            let fixed: BTreeSet<usize> = all.iter().filter_map(|c| fixes(c, &own)).collect();
             let whole_key = match public.scans().as_slice() {
                 [scan] => {
                     let key = contract
@@ -104,7 +145,12 @@ fn fans_out(source: &Rel, contract: &Contract) -> bool {
                 }
                 _ => false,
             };
-            !whole_key || fans_out(private, contract)
+            let of_private: Vec<Expr> = outer
+                .iter()
+                .filter(|c| c.columns().iter().all(|index| !own.contains(index)))
+                .map(|c| c.renumber(&|index| index - private_start))
+                .collect();
+            !whole_key || fans_out(private, contract, &of_private)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, TableReference};
 use datafusion::logical_expr::{
     self as df, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, TableSource, binary_expr, lit, when,
@@ -19,6 +19,9 @@ use crate::tree::{Binary, Expr, Field, JoinKind, Literal, Rel, Unary};
 pub const UNIT: &str = "__unit";
 /// Stored column with the number of the row within its pupil.
 pub const ROW: &str = "__row";
+
+/// 1678-01-01 and 2262-01-01: between them, nanoseconds fit in 64 bits.
+const NANOSECOND_DAYS: [i32; 2] = [-106_650, 106_651];
 
 /// Finds a table's source by its name in the contract.
 pub type Tables<'a> = &'a dyn Fn(&str) -> Result<Arc<dyn TableSource>>;
@@ -156,7 +159,7 @@ impl<'a> Emitter<'a> {
                 let operand = self.expr(operand)?;
                 match op {
                     Unary::Not => df::not(operand),
-                    Unary::Negate => df::Expr::Negative(Box::new(operand)),
+                    Unary::Negate => minus(operand),
                     Unary::IsNull => operand.is_null(),
                     Unary::IsTrue => operand.is_true(),
                     Unary::IsFalse => operand.is_false(),
@@ -223,9 +226,10 @@ impl<'a> Emitter<'a> {
         let args = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
         let float = |expr: &df::Expr| df::cast(expr.clone(), DataType::Float64);
         Ok(match function {
-            // |least integer| does not fit.
-            Function::Abs => when(args[0].clone().lt(lit(0)), df::Expr::Negative(Box::new(args[0].clone())))
-                .otherwise(args[0].clone())?,
+            // |least integer| does not fit, and DataFusion's fails on it.
+            Function::Abs => {
+                when(args[0].clone().lt(lit(0_i64)), minus(args[0].clone())).otherwise(args[0].clone())?
+            }
             Function::Sqrt => {
                 udf(function, vec![when(float(&args[0]).gt_eq(lit(0.0)), float(&args[0])).end()?])?
             }
@@ -241,12 +245,14 @@ impl<'a> Emitter<'a> {
             }
             Function::DatePart | Function::Length => df::cast(udf(function, args)?, DataType::Int64),
             Function::DateTrunc => {
-                // Of a date: back to a date. The granularities are days or longer.
-                let date = df::cast(
-                    args[1].clone(),
-                    DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None),
-                );
-                df::try_cast(udf(function, vec![args[0].clone(), date])?, DataType::Date32)
+                // Of a date: back to a date. The granularities are days or longer. DataFusion counts nanoseconds
+                // here and fails on a date that 64 bits of them do not reach, such as 9999-12-31: NULL.
+                let date = df::try_cast(args[1].clone(), DataType::Date32);
+                let [from, to] = NANOSECOND_DAYS.map(|day| lit(ScalarValue::Date32(Some(day))));
+                let reached = when(date.clone().gt_eq(from).and(date.clone().lt(to)), date).end()?;
+                let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+                let truncated = udf(function, vec![args[0].clone(), df::try_cast(reached, time)])?;
+                df::try_cast(truncated, DataType::Date32)
             }
             _ => udf(function, args)?,
         })
@@ -259,14 +265,18 @@ fn udf(function: Function, args: Vec<df::Expr>) -> Result<df::Expr> {
     Ok(udf.call(args))
 }
 
+/// -x; of the least integer itself. DataFusion's own minus fails on that one where it is a constant.
+fn minus(x: df::Expr) -> df::Expr {
+    binary_expr(lit(0_i64), Operator::Minus, x)
+}
+
 fn null_if(value: df::Expr, nothing: df::Expr) -> Result<df::Expr> {
     udf(Function::NullIf, vec![value, nothing])
 }
 
 /// a / b and a % b of integers, NULL for b = 0, and without the one quotient that does not fit: least / -1.
 fn whole_division(operator: Operator, a: df::Expr, b: df::Expr) -> Result<df::Expr> {
-    let by_minus_one =
-        if operator == Operator::Divide { df::Expr::Negative(Box::new(a.clone())) } else { lit(0_i64) };
+    let by_minus_one = if operator == Operator::Divide { minus(a.clone()) } else { lit(0_i64) };
     let divisor = when(b.clone().eq(lit(0_i64)).or(b.clone().eq(lit(-1_i64))), lit(ScalarValue::Int64(None)))
         .otherwise(b.clone())?;
     when(b.eq(lit(-1_i64)), by_minus_one).otherwise(binary_expr(a, operator, divisor))

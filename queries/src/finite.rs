@@ -25,13 +25,14 @@ pub(crate) fn surviving(index: usize, field: &Field, conditions: &[&Expr]) -> Op
         values.push(Value::Null);
     }
     let mut alive = vec![true; values.len()];
+    let scalars = values.iter().map(|value| scalar(value, field.kind)).collect::<Result<Vec<_>>>().ok()?;
     for condition in conditions {
         debug_assert_eq!(condition.columns(), [index]);
         let verdicts = evaluate(
             &condition.renumber(&|_| 0),
             std::slice::from_ref(field),
-            &[values.clone()],
-            values.len(),
+            std::slice::from_ref(&scalars),
+            scalars.len(),
         )
         .ok()?;
         let verdicts =
@@ -45,17 +46,16 @@ pub(crate) fn surviving(index: usize, field: &Field, conditions: &[&Expr]) -> Op
 pub(crate) fn evaluate(
     expr: &Expr,
     fields: &[Field],
-    columns: &[Vec<Value>],
+    columns: &[Vec<ScalarValue>],
     rows: usize,
 ) -> Result<ArrayRef> {
     let no_tables = |_: &str| -> Result<std::sync::Arc<dyn TableSource>> { plan_err!("no tables here") };
     let emitted = Emitter::over_columns(columns.len(), &no_tables).expr(expr)?;
     let arrays = columns.iter().zip(fields).map(|(values, field)| {
-        let scalars = values.iter().map(|value| scalar(value, field.kind)).collect::<Result<Vec<_>>>()?;
-        if scalars.is_empty() {
+        if values.is_empty() {
             Ok(new_empty_array(&data_type(field.kind)))
         } else {
-            ScalarValue::iter_to_array(scalars)
+            ScalarValue::iter_to_array(values.iter().cloned())
         }
     });
     let arrays = arrays.collect::<Result<Vec<ArrayRef>>>()?;

@@ -87,7 +87,7 @@ pub(crate) fn refused_aggregate(name: &str) -> Option<&'static str> {
             "count pupils by band: SELECT CASE WHEN x < 400 THEN 'low' ELSE 'high' END, COUNT(*) … GROUP BY 1"
         }
         "median" | "approx_median" | "percentile_cont" | "approx_percentile_cont" | "quantile_cont" => {
-            "count pupils by band and read the middle off: SELECT FLOOR(x / 10), COUNT(*) … GROUP BY 1"
+            "count pupils by band and read the middle off: SELECT CAST(FLOOR(x / 10) AS BIGINT), COUNT(*) … GROUP BY 1"
         }
         "var" | "var_samp" | "var_pop" | "variance" | "stddev" | "stddev_samp" | "stddev_pop" => {
             "AVG(x * x) - AVG(x) * AVG(x), over x shifted to its middle"

@@ -1,7 +1,8 @@
 //! DataFusion's logical plan → one block: a relation, keys, aggregates, and steps over noisy values. A node that
 //! is not expected where it stands is refused.
 
-use datafusion::common::NullEquality;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, NullEquality};
 use datafusion::logical_expr::logical_plan as plan;
 use datafusion::logical_expr::{self as df, JoinType, LogicalPlan};
 use disclosure_rules::Value;
@@ -21,6 +22,19 @@ pub(crate) struct Block {
     pub(crate) calls: Vec<Call>,
     /// Over keys, then calls; in the order in which they are applied.
     pub(crate) steps: Vec<Step>,
+}
+
+impl Block {
+    /// The same with the names of another lowering of the same question: reconciling types puts back the names that
+    /// the SQL gave its tables.
+    pub(crate) fn named_as(mut self, other: &Block) -> Block {
+        for pair in self.steps.iter_mut().zip(&other.steps) {
+            if let (Step::Columns(own), Step::Columns(named)) = pair {
+                own.iter_mut().zip(named).for_each(|(own, named)| own.0.clone_from(&named.0));
+            }
+        }
+        self
+    }
 }
 
 /// One aggregate.
@@ -82,11 +96,11 @@ impl Lowering<'_> {
         let aggregate = loop {
             node = match node {
                 LogicalPlan::Aggregate(aggregate) => break aggregate,
-                LogicalPlan::Projection(plan::Projection { expr, input, schema, .. }) => {
+                LogicalPlan::Projection(plan::Projection { expr, input, .. }) => {
                     self.above_aggregate(input)?;
                     let scope = Scope { schema: input.schema(), unit: &[], sql: self.sql };
-                    let names = schema.fields().iter().map(|field| field.name().clone());
-                    let columns = names.zip(expr).map(|(name, expr)| Ok((name, scope.lower(expr)?)));
+                    let columns =
+                        names(node).into_iter().zip(expr).map(|(name, expr)| Ok((name, scope.lower(expr)?)));
                     steps.push(Step::Columns(columns.collect::<Result<_, Refusal>>()?));
                     input
                 }
@@ -347,6 +361,40 @@ impl Lowering<'_> {
 /// Whether rows of the relation belong to pupils.
 pub(crate) fn is_private(rel: &Rel) -> bool {
     rel.scans().iter().any(|scan| !scan.public)
+}
+
+/// Names of the columns that a plan gives, without the names that the SQL gave its tables: `sum(math)`, whether it
+/// was written `SUM(math)` or `SUM(r.math)`.
+fn names(plan: &LogicalPlan) -> Vec<String> {
+    let plain = |expr: &df::Expr, inner: &dyn Fn(&Column) -> Option<String>| {
+        let renamed = expr.clone().transform(|expr| {
+            Ok(match expr {
+                df::Expr::Column(column) => {
+                    let name = inner(&column).unwrap_or_else(|| column.name.clone());
+                    Transformed::yes(df::Expr::Column(Column::new_unqualified(name)))
+                }
+                other => Transformed::no(other),
+            })
+        });
+        renamed
+            .map_or_else(|_| expr.schema_name().to_string(), |renamed| renamed.data.schema_name().to_string())
+    };
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => {
+            let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+            exprs.map(|expr| plain(expr, &|_| None)).collect()
+        }
+        LogicalPlan::Projection(projection) => {
+            let below = names(&projection.input);
+            let schema = projection.input.schema();
+            let inner = |column: &Column| below.get(schema.index_of_column(column).ok()?).cloned();
+            projection.expr.iter().map(|expr| plain(expr, &inner)).collect()
+        }
+        LogicalPlan::Filter(filter) => names(&filter.input),
+        LogicalPlan::Sort(sort) => names(&sort.input),
+        LogicalPlan::Limit(limit) => names(&limit.input),
+        other => other.schema().fields().iter().map(|field| field.name().clone()).collect(),
+    }
 }
 
 fn public_only() -> Refusal {

@@ -11,6 +11,11 @@ use crate::function;
 use crate::refusal::{Refusal, Rule};
 use crate::tree::{Binary, Expr, Literal, Unary};
 
+/// Largest expression, in parts once emitted.
+const MAX_SIZE: u64 = 10_000;
+/// Longest pattern: beyond it, one that is compiled to a regular expression could fail.
+const MAX_PATTERN: usize = 500;
+
 /// Where an expression stands: which relation its columns are of, and which of them name a pupil.
 pub(crate) struct Scope<'a> {
     pub(crate) schema: &'a DFSchema,
@@ -30,18 +35,15 @@ impl Scope<'_> {
                 format!("`{name}` names the pupil: it can be counted and joined on, never shown, compared or grouped by"),
             )
             .rewrite(format!("COUNT(DISTINCT {name})"))
-            .near(self.sql, name));
+            .place(self.sql, column));
         }
         Ok(index)
     }
 
     pub(crate) fn index(&self, column: &datafusion::common::Column) -> Result<usize, Refusal> {
         self.schema.index_of_column(column).map_err(|_| {
-            Refusal::new(
-                Rule::Column,
-                format!("column `{}` is not among the items of this memorandum", column.name),
-            )
-            .near(self.sql, &column.name)
+            Refusal::new(Rule::Column, "a column is not among the items of this memorandum")
+                .place(self.sql, column)
         })
     }
 
@@ -72,7 +74,7 @@ impl Scope<'_> {
                 let value = self.lower(&between.expr)?;
                 let at_least = pair(Binary::GreaterEqual, value.clone(), self.lower(&between.low)?);
                 let at_most = pair(Binary::LessEqual, value, self.lower(&between.high)?);
-                let within = pair(Binary::And, at_least, at_most);
+                let within = self.limited(pair(Binary::And, at_least, at_most))?;
                 if between.negated { not(within) } else { within }
             }
             df::Expr::Case(case) => self.case(case)?,
@@ -114,7 +116,7 @@ impl Scope<'_> {
                         Refusal::new(Rule::Function, format!("`{name}`: {misuse}")).near(self.sql, name)
                     );
                 }
-                Expr::Call(function, args)
+                self.limited(Expr::Call(function, args))?
             }
             df::Expr::AggregateFunction(_) => return Err(unsayable("an aggregate inside an aggregate")),
             df::Expr::WindowFunction(_) => {
@@ -169,7 +171,26 @@ impl Scope<'_> {
         if arithmetic && !(number(&left) && number(&right)) {
             return Err(unsayable("arithmetic on anything but numbers"));
         }
-        Ok(pair(op, left, right))
+        match op {
+            Binary::Divide | Binary::Modulo => self.limited(pair(op, left, right)),
+            _ => Ok(pair(op, left, right)),
+        }
+    }
+
+    /// Refuses an expression that would become too large. Checked wherever operands are repeated, so that nothing
+    /// grows past a small multiple of the limit.
+    fn limited(&self, expr: Expr) -> Result<Expr, Refusal> {
+        self.limit(expr.size()).map(|()| expr)
+    }
+
+    fn limit(&self, size: u64) -> Result<(), Refusal> {
+        if size <= MAX_SIZE {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Rule::Limit,
+            "an expression is too large: divisions, BETWEEN, CASE or functions nest too deep in each other",
+        ))
     }
 
     fn like(&self, like: &df::expr::Like) -> Result<Expr, Refusal> {
@@ -179,6 +200,12 @@ impl Scope<'_> {
         if like.escape_char.is_some() {
             return Err(unsayable("ESCAPE"));
         }
+        if pattern.len() > MAX_PATTERN {
+            return Err(Refusal::new(
+                Rule::Limit,
+                format!("a pattern after LIKE has at most {MAX_PATTERN} bytes"),
+            ));
+        }
         let text = Box::new(self.lower(&like.expr)?);
         let found = Expr::Like { text, pattern, ignore_case: like.case_insensitive };
         Ok(if like.negated { not(found) } else { found })
@@ -186,6 +213,8 @@ impl Scope<'_> {
 
     fn case(&self, case: &df::Case) -> Result<Expr, Refusal> {
         let base = case.expr.as_deref().map(|base| self.lower(base)).transpose()?;
+        let copies = base.as_ref().map_or(0, |base| base.size() * case.when_then_expr.len() as u64);
+        self.limit(copies)?;
         let branch = |(when, then): &(Box<df::Expr>, Box<df::Expr>)| {
             let when = self.lower(when)?;
             let when = match &base {
@@ -196,7 +225,7 @@ impl Scope<'_> {
         };
         let branches = case.when_then_expr.iter().map(branch).collect::<Result<_, Refusal>>()?;
         let otherwise = case.else_expr.as_deref().map(|value| self.lower(value)).transpose()?;
-        Ok(Expr::Case(branches, otherwise.map(Box::new)))
+        self.limited(Expr::Case(branches, otherwise.map(Box::new)))
     }
 
     fn cast(&self, operand: &df::Expr, to: &DataType) -> Result<Expr, Refusal> {

@@ -58,7 +58,7 @@ pub struct MeasureColumn {
     pub name: &'static str,
 }
 
-/// How many questions with unknown keys a memorandum's δ pays for.
+/// How many questions with unknown keys a memorandum's δ for thresholds pays for.
 const THRESHOLDS_PER_DELTA: f64 = 100.0;
 
 impl PrivatePlan {
@@ -73,7 +73,8 @@ impl PrivatePlan {
         PlanDigest(Sha256::digest(canonical.as_bytes()).into())
     }
 
-    /// What a release of this plan for `rho` is made of: scales, thresholds, price. `delta` is the memorandum's.
+    /// What a release of this plan for `rho` is made of: scales, thresholds, price. `delta` is what the memorandum
+    /// has for thresholds in all.
     pub fn terms(&self, rho: Rho, delta: Delta, small_cells: SmallCells) -> Terms {
         let share = Delta::new(delta.get() / THRESHOLDS_PER_DELTA).unwrap_or(delta);
         Terms::new(
@@ -149,7 +150,7 @@ impl PrivatePlan {
     /// Tables and columns that the question reads, as `table.column`, sorted.
     pub fn items(&self) -> Vec<String> {
         let fields = self.parts.source.fields();
-        let conditions = crate::bounds::conditions(&self.parts.source);
+        let conditions = crate::bounds::mentioned(&self.parts.source);
         let exprs = self.parts.keys.iter().chain(&self.parts.arguments).chain(&conditions);
         let mut items: Vec<String> = exprs
             .flat_map(Expr::columns)

@@ -138,7 +138,9 @@ pub(crate) fn nullable(expr: &Expr, fields: &[Field]) -> bool {
         }
         Expr::Unary(Unary::Negate, operand) => nullable(operand, fields),
         // A whole number or a truth value always has a number that it converts to.
-        Expr::Cast(operand, Kind::Number) if matches!(operand.kind(), Some(Kind::Integer | Kind::Boolean)) => {
+        Expr::Cast(operand, Kind::Number)
+            if matches!(operand.kind(), Some(Kind::Integer | Kind::Boolean)) =>
+        {
             nullable(operand, fields)
         }
         _ => true,

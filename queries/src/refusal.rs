@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use datafusion::common::Column;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 /// Which rule a question breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,21 +120,40 @@ impl Refusal {
         self
     }
 
+    /// The same with the place where a column stands, where the planner kept it; else where its name first stands.
+    pub(crate) fn place(self, sql: &str, column: &Column) -> Refusal {
+        match column.spans().first() {
+            Some(span) => self.location(Location { line: span.start.line, column: span.start.column }),
+            None => self.near(sql, &column.name),
+        }
+    }
+
     /// The same with the place of the first token of the SQL that is `word`, where none is known yet.
     pub(crate) fn near(self, sql: &str, word: &str) -> Refusal {
         if !self.at.is_empty() {
             return self;
         }
-        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default();
-        let found = tokens.into_iter().find(|token| match &token.token {
+        let is_word = |token: &Token| match token {
             Token::Word(w) => w.value.eq_ignore_ascii_case(word),
             other => other.to_string() == word,
-        });
-        match found {
+        };
+        match tokens(sql).into_iter().find(|token| is_word(&token.token)) {
             Some(token) => self.location(token.span.start),
             None => self,
         }
     }
+}
+
+fn tokens(sql: &str) -> Vec<TokenWithSpan> {
+    Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default()
+}
+
+/// Whether a name stands in the SQL as a plain word. Only then may a refusal repeat it: between quotes, SQL that
+/// takes `"…"` for text may hold a person's name.
+pub(crate) fn is_plain(sql: &str, name: &str) -> bool {
+    tokens(sql).iter().any(|token| {
+        matches!(&token.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(name))
+    })
 }
 
 impl fmt::Display for Refusal {

@@ -4,12 +4,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, GroupByExpr, ObjectName, Query, Select, SetExpr, Spanned, Statement,
-    TableFactor, Visit, Visitor,
+    DataType, Expr, FunctionArguments, GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SetExpr,
+    Spanned, Statement, TableFactor, TimezoneInfo, TypedString, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::Span;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use crate::catalog::Catalog;
 use crate::function;
@@ -19,6 +19,8 @@ use crate::refusal::{Refusal, Rule};
 const MAX_LENGTH: usize = 20_000;
 /// Deepest nesting that is parsed.
 const MAX_DEPTH: usize = 60;
+/// Longest chain of operators, as in `a + b + c + …`: each is an expression inside the next one.
+const MAX_CHAIN: usize = 250;
 /// Most expressions of a question.
 const MAX_EXPRESSIONS: usize = 2_000;
 
@@ -28,9 +30,16 @@ pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refus
         return Err(Refusal::new(Rule::Limit, format!("a question is at most {MAX_LENGTH} bytes long")));
     }
     let dialect = GenericDialect {};
-    let parsed = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(sql);
-    let mut statements =
-        parsed.and_then(|mut parser| parser.parse_statements()).map_err(|error| match error {
+    let mut statements = Parser::new(&dialect)
+        .with_recursion_limit(MAX_DEPTH)
+        .try_with_sql(sql)
+        .and_then(|mut parser| {
+            let statements = parser.parse_statements()?;
+            // The parser stops at a word that could close a block around it. Nothing may be left unread.
+            let rest = parser.peek_token();
+            if rest.token == Token::EOF { Ok(statements) } else { parser.expected("the end", rest) }
+        })
+        .map_err(|error| match error {
             ParserError::RecursionLimitExceeded => {
                 Refusal::new(Rule::Limit, format!("expressions nest at most {MAX_DEPTH} deep"))
             }
@@ -47,7 +56,7 @@ pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refus
         .rewrite("use `--preview` to see what a question would cost and how accurate it would be"));
     };
     check_query(query)?;
-    let mut walk = Walk { catalog, expressions: 0 };
+    let mut walk = Walk { catalog, expressions: 0, depth: 0 };
     match query.visit(&mut walk) {
         ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(statement),
@@ -58,7 +67,11 @@ pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refus
 fn syntax(message: &str) -> Refusal {
     let place = message.rfind(" at Line: ").map(|at| &message[at + " at Line: ".len()..]);
     let mut refusal = Refusal::new(Rule::Syntax, "this is not SQL that can be read");
-    if let Some((line, column)) = place.and_then(|place| place.split_once(", Column: ")) {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((line, column)) = place.and_then(|place| place.split_once(", Column: "))
+        && number(line)
+        && number(column)
+    {
         refusal.at = format!("line {line}, column {column}");
     }
     refusal
@@ -214,6 +227,7 @@ fn subquery(span: Span) -> Refusal {
 struct Walk<'a> {
     catalog: &'a Catalog<'a>,
     expressions: usize,
+    depth: usize,
 }
 
 impl Visitor for Walk<'_> {
@@ -223,8 +237,11 @@ impl Visitor for Walk<'_> {
         if self.catalog.knows(name) {
             return ControlFlow::Continue(());
         }
+        // Quoted names are not repeated: a path or a person may stand there.
+        let plain = |part: &ObjectNamePart| part.as_ident().is_some_and(|ident| ident.quote_style.is_none());
+        let what = if name.0.iter().all(plain) { format!("table `{name}`") } else { "this table".to_owned() };
         ControlFlow::Break(
-            Refusal::new(Rule::Table, format!("table `{name}` is not among the items of this memorandum"))
+            Refusal::new(Rule::Table, format!("{what} is not among the items of this memorandum"))
                 .location(name.span().start)
                 .rewrite(format!(
                     "tables that can be asked about: {}",
@@ -233,12 +250,21 @@ impl Visitor for Walk<'_> {
         )
     }
 
+    fn post_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<Refusal> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
         self.expressions += 1;
+        self.depth += 1;
+        let limit = |reason: String| ControlFlow::Break(Refusal::new(Rule::Limit, reason));
         if self.expressions > MAX_EXPRESSIONS {
-            return ControlFlow::Break(Refusal::new(
-                Rule::Limit,
-                format!("a question has at most {MAX_EXPRESSIONS} expressions"),
+            return limit(format!("a question has at most {MAX_EXPRESSIONS} expressions"));
+        }
+        if self.depth > MAX_CHAIN {
+            return limit(format!(
+                "at most {MAX_CHAIN} operators follow each other: write a long list with IN"
             ));
         }
         let refusal = match expr {
@@ -247,6 +273,17 @@ impl Visitor for Walk<'_> {
             | Expr::InSubquery { .. }
             | Expr::AnyOp { .. }
             | Expr::AllOp { .. } => subquery(expr.span()),
+            // Planned as a type without a zone: the zone must not be dropped silently.
+            Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. })
+                if matches!(
+                    data_type,
+                    DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz)
+                ) =>
+            {
+                Refusal::new(Rule::Expression, "a time with a zone is not offered")
+                    .location(expr.span().start)
+                    .rewrite("CAST(x AS TIMESTAMP)")
+            }
             Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
                 clause("GROUPING SETS, CUBE or ROLLUP")
                     .location(expr.span().start)
@@ -271,7 +308,12 @@ impl Visitor for Walk<'_> {
                 } else if function::is_known(&name) {
                     return ControlFlow::Continue(());
                 } else {
-                    Refusal::new(Rule::Function, format!("`{name}` is not on the list of total functions"))
+                    let plain = |part: &ObjectNamePart| {
+                        part.as_ident().is_some_and(|ident| ident.quote_style.is_none())
+                    };
+                    let plain = call.name.0.iter().all(plain);
+                    let what = if plain { format!("`{name}`") } else { "this function".to_owned() };
+                    Refusal::new(Rule::Function, format!("{what} is not on the list of total functions"))
                         .location(call.name.span().start)
                         .rewrite(format!("functions that can be used: {}", function::names().join(", ")))
                 }

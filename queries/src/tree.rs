@@ -276,6 +276,20 @@ impl Expr {
         }
     }
 
+    /// How many expressions it becomes once emitted, about: some operators are spelled out as several copies of
+    /// their operands, which nested would grow without bound.
+    pub(crate) fn size(&self) -> u64 {
+        let copies = |index: usize| match (self, index) {
+            (Expr::Binary(Binary::Divide | Binary::Modulo, ..), 0) if self.kind() == Some(Kind::Integer) => 2,
+            (Expr::Binary(Binary::Divide | Binary::Modulo, ..), 1) => 4,
+            (Expr::Call(Function::Abs | Function::DateTrunc, _), _) => 3,
+            (Expr::Call(Function::Sqrt | Function::Ln, _), _) => 2,
+            _ => 1_u64,
+        };
+        let operands = self.children().into_iter().enumerate();
+        operands.fold(1, |size: u64, (i, child)| size.saturating_add(child.size().saturating_mul(copies(i))))
+    }
+
     /// The conjuncts of a condition.
     pub(crate) fn conjuncts(&self) -> Vec<&Expr> {
         match self {

@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::lower::{Block, Lowering, What, output_kinds};
 use crate::plan::{KeySource, MeasureColumn, Parts, PrivatePlan};
 use crate::range;
-use crate::refusal::{Refusal, Rule};
+use crate::refusal::{self, Refusal, Rule};
 use crate::surface;
 use crate::tree::{Expr, Field, Rel, Scan};
 
@@ -41,20 +41,26 @@ pub fn verify(
 ) -> Result<PrivatePlan, Refusal> {
     let catalog = Catalog::new(contract, memorandum);
     let statement = surface::parse(sql, &catalog)?;
-    let parser = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
+    let parser = ParserOptions {
+        map_string_types_to_utf8view: false,
+        // VARCHAR(3) would be planned as VARCHAR: the length must not be dropped silently.
+        support_varchar_with_length: false,
+        collect_spans: true,
+        ..ParserOptions::new()
+    };
     let planned = SqlToRel::new_with_options(&catalog, parser)
         .sql_statement_to_plan(statement)
         .map_err(|error| unplannable(&error, sql, &catalog))?;
     let lowering = Lowering { catalog: &catalog, contract, sql };
     // Before types are reconciled, so that the pupil's column is refused by name and not for its type.
-    lowering.block(&planned)?;
+    let named = lowering.block(&planned)?;
     let typed = Analyzer::new()
         .execute_and_check(planned, datafusion::sql::planner::ContextProvider::options(&catalog), |_, _| {})
         .map_err(|error| unplannable(&error, sql, &catalog))?;
     let kinds = output_kinds(&typed).ok_or_else(|| {
         Refusal::new(Rule::Expression, "a column of the answer has a type that is not offered")
     })?;
-    let block = lowering.block(&typed)?;
+    let block = lowering.block(&typed)?.named_as(&named);
     check_keys(&block)?;
     answer::check(&block.steps, block.keys.len())?;
     check_principles(&block, contract, rules)?;
@@ -84,19 +90,20 @@ fn unplannable(error: &datafusion::common::DataFusionError, sql: &str, catalog: 
     match error.find_root() {
         DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
             SchemaError::FieldNotFound { field, .. } => {
-                let name = &field.name;
-                Refusal::new(
-                    Rule::Column,
-                    format!("column `{name}` is not among the items of this memorandum"),
-                )
-                .rewrite(format!("columns that can be asked about: {}", catalog.column_names().join(", ")))
-                .near(sql, name)
+                let plain = refusal::is_plain(sql, &field.name);
+                let what = if plain { format!("column `{}`", field.name) } else { "this column".to_owned() };
+                Refusal::new(Rule::Column, format!("{what} is not among the items of this memorandum"))
+                    .rewrite(format!(
+                        "columns that can be asked about: {}",
+                        catalog.column_names().join(", ")
+                    ))
+                    .place(sql, field)
             }
             SchemaError::AmbiguousReference { field } => Refusal::new(
                 Rule::Column,
                 format!("column `{}` is in more than one table: put the table's name before it", field.name),
             )
-            .near(sql, &field.name),
+            .place(sql, field),
             _ => Refusal::new(
                 Rule::Column,
                 "two columns of the question have the same name: give one an alias",
@@ -157,8 +164,11 @@ fn check_principles(block: &Block, contract: &Contract, rules: &RuleSet) -> Resu
         };
         columns.flat_map(with_tags).collect()
     };
-    let conditions = bounds::conditions(&block.source);
-    let grouping = words(&mut block.keys.iter().chain(&conditions));
+    let mentioned = bounds::mentioned(&block.source);
+    // AVG(CASE WHEN school = 1 THEN level END) asks about a group as GROUP BY does.
+    let arguments = block.calls.iter().filter_map(|call| call.argument.as_ref());
+    let choosing = arguments.filter(|argument| argument.columns().len() > 1);
+    let grouping = words(&mut block.keys.iter().chain(&mentioned).chain(choosing));
     let measured = words(&mut block.calls.iter().filter_map(|call| call.argument.as_ref()));
     let (grouping, measured): (Vec<&str>, Vec<&str>) =
         (grouping.iter().map(String::as_str).collect(), measured.iter().map(String::as_str).collect());
@@ -169,10 +179,7 @@ fn check_principles(block: &Block, contract: &Contract, rules: &RuleSet) -> Resu
                 Then::Refuse => (Rule::Principle, "the rule set refuses this"),
                 Then::Escalate => (Rule::Board, "the board decides on this before it runs"),
             };
-            Err(Refusal::new(
-                rule,
-                format!("{what} (`{}`): {}", principle.id, principle.reason_en),
-            ))
+            Err(Refusal::new(rule, format!("{what} (`{}`): {}", principle.id, principle.reason_en)))
         }
     }
 }
@@ -190,7 +197,8 @@ fn key_source(block: &Block, contract: &Contract, max_groups: u64) -> Result<Key
     let mut listed = 1_u64;
     let needed: Vec<usize> = block.keys.iter().flat_map(Expr::columns).collect();
     let mut start = 0;
-    for scan in block.source.scans() {
+    let optional = bounds::optional(&block.source);
+    for (scan, optional) in block.source.scans().into_iter().zip(optional) {
         let own = start..start + scan.columns.len();
         start = own.end;
         if !own.clone().any(|index| needed.contains(&index)) {
@@ -199,12 +207,8 @@ fn key_source(block: &Block, contract: &Contract, max_groups: u64) -> Result<Key
         if scan.public {
             own.clone().enumerate().for_each(|(i, index)| place[index] = Some(width + i));
             width += scan.columns.len();
-            // A table whose unmatched rows are not kept is missing where nothing matches.
-            let missing_row = own
-                .clone()
-                .zip(&scan.columns)
-                .any(|(index, field)| fields[index].nullable && !field.nullable);
-            join(&mut domain, Rel::Scan(Scan { missing_row, ..scan.clone() }));
+            // An optional table is missing where nothing matches.
+            join(&mut domain, Rel::Scan(Scan { missing_row: optional, ..scan.clone() }));
             continue;
         }
         for index in own.filter(|index| needed.contains(index)) {

@@ -14,6 +14,8 @@ use clap::Parser;
 use args::{Args, Command};
 
 fn main() -> ExitCode {
+    // A panic's own message may quote a value of a row.
+    std::panic::set_hook(Box::new(|_| outcome::say("error: an internal fault")));
     let args = Args::parse();
     let home = args.home;
     let done = match args.command {

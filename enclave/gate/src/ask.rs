@@ -1,5 +1,7 @@
 //! [`Enclave::ask`]: the way of one question.
 
+use std::panic::AssertUnwindSafe;
+
 use disclosure_rules::measure::{GroupKeys, Terms};
 use disclosure_rules::{Exhausted, RuleSet};
 use ledger::{DebitError, Disclosure, Event, LedgerError, Question, ReplayKey};
@@ -66,7 +68,7 @@ impl Enclave {
 
     async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
         let Agreement { memorandum, contract, rules, person } = agreement;
-        let plan = queries::verify(&request.sql, contract, memorandum, rules, &request.options)?;
+        let plan = verified(request, agreement)?;
         let terms = price::terms(&plan, request.price, memorandum, rules)?;
         let snapshot =
             self.vault.snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
@@ -270,6 +272,15 @@ impl Enclave {
         self.ledger.append(self.now(), Event::Refusal, facts)?;
         Ok(Failure::Refused(refusal))
     }
+}
+
+/// The door of `queries`. A panic of the planner is one more refusal: it says nothing but that it happened.
+fn verified(request: &Request, agreement: &Agreement) -> Result<PrivatePlan, Refusal> {
+    let Agreement { memorandum, contract, rules, .. } = agreement;
+    let verify = || queries::verify(&request.sql, contract, memorandum, rules, &request.options);
+    std::panic::catch_unwind(AssertUnwindSafe(verify)).unwrap_or_else(|_| {
+        Err(Refusal::new(Rule::Engine, "the question could not be planned; write it in a simpler form"))
+    })
 }
 
 fn nothing_ingested(contract: &str) -> Refusal {
