@@ -11,6 +11,7 @@ help:
 	@echo "make tools   install what these need and this machine lacks"
 
 demo:
+	@bash .ci/tools build
 	@rm -rf demo-home
 	@echo "building the enclave (some minutes the first time) ..." >&2
 	@$(ENCLAVE) --home demo-home demo --no-serve
