@@ -91,7 +91,7 @@ impl Account {
     }
 }
 
-/// Evidence that a price was debited for one plan. Not `Clone`: [`crate::release`] takes it by value, so that
+/// Evidence that a price was debited for one plan. Not `Clone`: [`release`](fn@crate::release) takes it by value, so that
 /// one charge pays for one release.
 #[derive(Debug)]
 pub struct Charge {

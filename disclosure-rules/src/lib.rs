@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`loss`] (ρ, ε, δ) · [`value`] (group keys) · [`rules`] (rule sets) · [`account`] (debit →
 //! [`Charge`]) · [`sensitivity`] (what one pupil can change) · [`tail`] (of the noise) · [`measure`] (what is
-//! measured, and how the price is split) · [`exact`] (sealed answers) · [`release`] (the only noise).
+//! measured, and how the price is split) · [`exact`] (sealed answers) · [`mod@release`] (the only noise).
 
 pub mod account;
 pub mod exact;

@@ -78,7 +78,7 @@ pub enum ReleaseError {
 /// # Privacy
 /// ρ-zCDP for `terms.rho`, with the threshold's δ where keys are unknown; neighbours: all rows of one pupil added
 /// or removed. Discrete Gaussian noise (Canonne, Kamath and Steinke 2020) from OpenDP on every component of every
-/// public group, or of every group present where keys are unknown; everything after [`noisy`] sees noisy values
+/// public group, or of every group present where keys are unknown; everything after `noisy` sees noisy values
 /// only. `charge` is spent here.
 pub fn release(
     exact: Exact,

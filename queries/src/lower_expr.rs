@@ -12,7 +12,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::tree::{Binary, Expr, Literal, Unary};
 
 /// Largest expression, in parts once emitted.
-const MAX_SIZE: u64 = 10_000;
+const MAX_SIZE: u64 = 1_000;
 /// Longest pattern: beyond it, one that is compiled to a regular expression could fail.
 const MAX_PATTERN: usize = 500;
 
@@ -52,10 +52,11 @@ impl Scope<'_> {
             df::Expr::Alias(alias) => self.lower(&alias.expr)?,
             df::Expr::Column(column) => {
                 let index = self.column(column)?;
-                Expr::Column(
-                    index,
-                    kind(self.schema.field(index).data_type()).ok_or_else(|| unsayable("this type"))?,
-                )
+                let kind =
+                    kind(self.schema.field(index).data_type()).ok_or_else(|| unsayable("this type"))?;
+                // Times of day are no keys: above the aggregate, what DataFusion calls one is a truncated date.
+                let above = self.unit.is_empty() && kind == Kind::DateTime;
+                Expr::Column(index, if above { Kind::Date } else { kind })
             }
             df::Expr::Literal(value, _) => Expr::Literal(literal(value)?),
             df::Expr::BinaryExpr(binary) => self.binary(binary)?,
@@ -88,6 +89,7 @@ impl Scope<'_> {
                         (Expr::Literal(Literal::Value(Value::Int(i))), Kind::Number) => {
                             Ok(Literal::Float(i as f64))
                         }
+                        (Expr::Literal(Literal::Value(Value::Null)), _) => Ok(Literal::Value(Value::Null)),
                         (Expr::Literal(Literal::Value(Value::Int(i))), Kind::Text) => {
                             Ok(Literal::Value(Value::Text(i.to_string())))
                         }
@@ -246,13 +248,26 @@ impl Scope<'_> {
         );
         match () {
             () if from == to => Ok(operand),
-            () if offered => Ok(Expr::Cast(Box::new(operand), to)),
+            () if offered => self.limited(Expr::Cast(Box::new(operand), to)),
             () => Err(unsayable("a conversion between these types")),
         }
     }
 }
 
+/// A binary expression; of a comparison with a constant, the constant stands right, so that `'K' = gr` and
+/// `gr = 'K'` are one question.
 fn pair(op: Binary, left: Expr, right: Expr) -> Expr {
+    let mirrored = match op {
+        Binary::Equal | Binary::NotEqual | Binary::IsDistinct | Binary::IsNotDistinct => op,
+        Binary::Less => Binary::Greater,
+        Binary::LessEqual => Binary::GreaterEqual,
+        Binary::Greater => Binary::Less,
+        Binary::GreaterEqual => Binary::LessEqual,
+        _ => return Expr::Binary(op, Box::new(left), Box::new(right)),
+    };
+    if matches!((&left, &right), (Expr::Literal(_), other) if !matches!(other, Expr::Literal(_))) {
+        return Expr::Binary(mirrored, Box::new(right), Box::new(left));
+    }
     Expr::Binary(op, Box::new(left), Box::new(right))
 }
 

@@ -67,9 +67,15 @@ impl PrivatePlan {
     }
 
     /// SHA-256 of the canonical question: tree, bounds, steps, contract and rule-set versions, and the price.
-    /// White space, letter case and table aliases of the SQL do not matter.
+    /// White space, letter case and aliases of the SQL do not matter.
     pub fn digest(&self, rho: Rho) -> PlanDigest {
-        let canonical = format!("question v1\n{:?}\nrho_micro={}", self.parts, rho.micro());
+        let mut parts = self.parts.clone();
+        for step in &mut parts.steps {
+            if let Step::Columns(columns) = step {
+                columns.iter_mut().for_each(|(name, _)| name.clear());
+            }
+        }
+        let canonical = format!("question v1\n{parts:?}\nrho_micro={}", rho.micro());
         PlanDigest(Sha256::digest(canonical.as_bytes()).into())
     }
 

@@ -177,7 +177,8 @@ impl Number {
     }
 }
 
-/// What is recorded of an answer, and told again when the same is asked again.
+/// What is recorded of an answer, and told again when the same is asked again. Its columns have no names: those
+/// are the asker's words, which may be anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
     pub(crate) columns: Vec<Column>,
@@ -206,7 +207,15 @@ impl Recorded {
         };
         let rows =
             answer.rows.into_iter().map(|row| row.into_iter().zip(&kinds).map(cell).collect()).collect();
-        Recorded { columns: columns(plan, terms, false), rows }
+        let mut columns = columns(plan, terms, false);
+        columns.iter_mut().for_each(|column| column.name.clear());
+        Recorded { columns, rows }
+    }
+
+    /// The columns, named as the question at hand names them.
+    pub(crate) fn named(&self, plan: &PrivatePlan) -> Vec<Column> {
+        let names = plan.answer_columns().into_iter().map(|column| column.name);
+        self.columns.iter().zip(names).map(|(column, name)| Column { name, ..column.clone() }).collect()
     }
 }
 

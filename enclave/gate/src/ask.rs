@@ -86,7 +86,7 @@ impl Enclave {
         if !request.fresh
             && let Some(disclosure) = self.ledger.replay(&key)?
         {
-            return self.replayed(agreement, &key, &terms, disclosure);
+            return self.replayed(agreement, &key, &plan, &terms, disclosure);
         }
         let question = Question {
             memorandum: &memorandum.id,
@@ -113,7 +113,7 @@ impl Enclave {
             "groups_told": recorded.rows.len(),
         });
         let disclosure = self.ledger.record(self.now(), &key, facts, &body)?;
-        self.told(agreement, &terms, recorded, &disclosure, false)
+        self.told(agreement, &plan, &terms, recorded, &disclosure, false)
     }
 
     /// The only place where rows are read: exact totals, and the noise that makes them a release.
@@ -193,6 +193,7 @@ impl Enclave {
         &self,
         agreement: &Agreement,
         key: &ReplayKey<'_>,
+        plan: &PrivatePlan,
         terms: &Terms,
         disclosure: Disclosure,
     ) -> Result<Answered, Failure> {
@@ -204,12 +205,13 @@ impl Enclave {
             "release_index": disclosure.position().index,
         });
         self.ledger.append(self.now(), Event::Replay, facts)?;
-        self.told(agreement, terms, recorded, &disclosure, true)
+        self.told(agreement, plan, terms, recorded, &disclosure, true)
     }
 
     fn told(
         &self,
         agreement: &Agreement,
+        plan: &PrivatePlan,
         terms: &Terms,
         recorded: Recorded,
         disclosure: &Disclosure,
@@ -226,7 +228,7 @@ impl Enclave {
             } else {
                 header.charged
             },
-            columns: recorded.columns,
+            columns: recorded.named(plan),
             rows: recorded.rows,
             log: Some(LogPlace { index: position.index, root: hex::encode(position.root) }),
             ..header
