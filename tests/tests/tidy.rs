@@ -126,7 +126,7 @@ fn a_second_version_is_seen() {
 fn readmes_name_both_commands() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     for command in ["demo", "test"] {
-        assert!(makefile.contains(&format!("\n{command}:\n")), "the Makefile has no `{command}`");
+        assert!(makefile.contains(&format!("\n{command}:")), "the Makefile has no `{command}`");
         for readme in ["README.md", "README.ja.md"] {
             let page = fs::read_to_string(root().join(readme)).unwrap();
             assert!(page.contains(&format!("make {command}")), "{readme} does not name `make {command}`");

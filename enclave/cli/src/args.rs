@@ -169,7 +169,7 @@ pub(crate) struct Ask {
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: AnswerFormat,
     /// The question; `-` or nothing reads it from standard input.
-    #[arg(value_name = "SQL", allow_hyphen_values = true)]
+    #[arg(value_name = "SQL")]
     pub(crate) sql: Option<String>,
 }
 

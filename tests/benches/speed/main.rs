@@ -83,7 +83,21 @@ fn star(runtime: &tokio::runtime::Runtime) -> Value {
     drop(enclave);
     let home = path.to_str().unwrap();
     let runs: Vec<_> = (0..9)
-        .map(|_| process::run(&["--home", home, "ask", "-m", "bench", "--fresh", "--rho", "0.02", "--format", "json", STAR_QUESTION]))
+        .map(|_| {
+            process::run(&[
+                "--home",
+                home,
+                "ask",
+                "-m",
+                "bench",
+                "--fresh",
+                "--rho",
+                "0.02",
+                "--format",
+                "json",
+                STAR_QUESTION,
+            ])
+        })
         .collect();
     json!({
         "warm_ask_ms": { "measured": round(warm * 1e3), "at_most": 150 },
@@ -95,16 +109,20 @@ fn star(runtime: &tokio::runtime::Runtime) -> Value {
 fn ingest_city() -> Value {
     let dir = tempfile::tempdir().unwrap();
     let files = City::generate(1, CitySize::default()).write_csv(dir.path()).unwrap();
-    let rows: usize = files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count() - 1).sum();
+    let rows: usize =
+        files.iter().map(|file| std::fs::read_to_string(file).unwrap().lines().count() - 1).sum();
     let contract = dir.path().join("datapackage.json");
     std::fs::write(&contract, CITY_CONTRACT).unwrap();
     let home = dir.path().join("home");
     let home = home.to_str().unwrap();
     process::run(&["--home", home, "init"]);
     process::run(&["--home", home, "contract", "publish", contract.to_str().unwrap()]);
-    let tables: Vec<String> =
-        files.iter().map(|file| format!("{}={}", file.file_stem().unwrap().to_str().unwrap(), file.display())).collect();
-    let arguments: Vec<&str> = ["--home", home, "ingest", "city"].into_iter().chain(tables.iter().map(String::as_str)).collect();
+    let tables: Vec<String> = files
+        .iter()
+        .map(|file| format!("{}={}", file.file_stem().unwrap().to_str().unwrap(), file.display()))
+        .collect();
+    let arguments: Vec<&str> =
+        ["--home", home, "ingest", "city"].into_iter().chain(tables.iter().map(String::as_str)).collect();
     let runs: Vec<_> = (0..5).map(|_| process::run(&arguments)).collect();
     let seconds = median(runs.iter().map(|run| run.seconds).collect());
     json!({

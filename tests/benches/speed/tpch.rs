@@ -97,16 +97,20 @@ fn write(
     columns: &[(&str, DataType)],
     batches: impl Iterator<Item = Result<RecordBatch, arrow::error::ArrowError>>,
 ) -> usize {
-    let fields: Vec<Field> = columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), false)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), false)).collect();
     let schema = Arc::new(Schema::new(fields));
     let properties = parquet::file::properties::WriterProperties::builder()
         .set_compression(parquet::basic::Compression::SNAPPY)
         .build();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), Arc::clone(&schema), Some(properties)).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), Arc::clone(&schema), Some(properties)).unwrap();
     let mut rows = 0;
     for batch in batches {
         let batch = batch.unwrap();
-        let column = |(name, kind): &(&str, DataType)| -> ArrayRef { cast(batch.column_by_name(name).unwrap(), kind).unwrap() };
+        let column = |(name, kind): &(&str, DataType)| -> ArrayRef {
+            cast(batch.column_by_name(name).unwrap(), kind).unwrap()
+        };
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns.iter().map(column).collect()).unwrap();
         rows += batch.num_rows();
         writer.write(&batch).unwrap();

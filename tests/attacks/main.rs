@@ -1,0 +1,5 @@
+//! Attacks through the gate: what one pupil's presence may change, and what it must not.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod neighbours;
+mod oracles;

@@ -1,0 +1,10 @@
+//! Journeys: what people do with the binary `enclave`, from an empty folder to an answer, and what they are told
+//! when something is wrong. One module a story; every command is a process of its own, as it is typed.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod crash;
+mod demo;
+mod log;
+mod mistakes;
+mod star;
+mod support;
