@@ -349,29 +349,17 @@ fn z(alpha: f64) -> f64 {
     disclosure_rules::tail::half_width(1e7, 1.0 - alpha) as f64 / 1e7
 }
 
+/// NULL stands where SQL puts it. What is hidden stands last either way: a "top five" is of what is shown.
 fn compare_keys(key: &OrderKey, a: &Datum, b: &Datum) -> Ordering {
-    let missing = |datum: &Datum| matches!(datum, Datum::Hidden(_) | Datum::Key(Value::Null));
-    match (missing(a), missing(b)) {
-        (true, true) => Ordering::Equal,
-        (true, false) => {
-            if key.nulls_first {
-                Ordering::Less
-            } else {
-                Ordering::Greater
-            }
-        }
-        (false, true) => {
-            if key.nulls_first {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            }
-        }
-        (false, false) => {
-            let order = compare(a, b).unwrap_or(Ordering::Equal);
-            if key.descending { order.reverse() } else { order }
-        }
-    }
+    let place = |datum: &Datum| match datum {
+        Datum::Key(Value::Null) if key.nulls_first => 0,
+        Datum::Key(_) | Datum::Plain(_) | Datum::Noisy { .. } if *datum != NULL => 1,
+        Datum::Hidden(_) => 3,
+        _ => 2,
+    };
+    let in_place = place(a).cmp(&place(b));
+    let by_value = compare(a, b).unwrap_or(Ordering::Equal);
+    in_place.then(if key.descending { by_value.reverse() } else { by_value })
 }
 
 fn compare(a: &Datum, b: &Datum) -> Option<Ordering> {

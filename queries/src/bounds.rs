@@ -209,7 +209,7 @@ fn declared(block: &Block, fields: &[Field], start: usize, table: &Table) -> Opt
     let by_key = match &table.lineage {
         Lineage::Column(unit) if table.primary_key.contains(unit) => {
             let product = |columns: &mut dyn Iterator<Item = &String>| {
-                columns.map(|name| values_of(name)).try_fold(1_u64, |all, n| all.checked_mul(n?))
+                columns.map(values_of).try_fold(1_u64, |all, n| all.checked_mul(n?))
             };
             let rest = || table.primary_key.iter().filter(|name| *name != unit);
             let all = product(&mut rest());

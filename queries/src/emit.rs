@@ -22,6 +22,8 @@ pub const ROW: &str = "__row";
 
 /// 1678-01-01 and 2262-01-01: between them, nanoseconds fit in 64 bits.
 const NANOSECOND_DAYS: [i32; 2] = [-106_650, 106_651];
+/// 0000-01-01 and 10000-01-01: between them, years have four digits.
+const WRITTEN_DAYS: [i32; 2] = [-719_528, 2_932_897];
 
 /// Finds a table's source by its name in the contract.
 pub type Tables<'a> = &'a dyn Fn(&str) -> Result<Arc<dyn TableSource>>;
@@ -48,7 +50,13 @@ pub fn public_keys(plan: &PrivatePlan, tables: Tables<'_>) -> Result<Option<Logi
     let Some((rel, keys)) = plan.key_domain() else { return Ok(None) };
     let mut emitter = Emitter::new(tables);
     let rel = emitter.rel(rel)?;
-    let keys = keys.iter().enumerate().map(|(i, key)| Ok(emitter.expr(key)?.alias(format!("k{i}"))));
+    // NULLIF(key, NULL) is the key. DataFusion's logical and physical plans disagree on whether an expression such
+    // as IS TRUE may be missing, and DISTINCT fails on that; of NULLIF both say that it may.
+    let key = |(i, key): (usize, &Expr)| {
+        let nothing = key.kind().map_or(Ok(ScalarValue::Null), null)?;
+        Ok(null_if(emitter.expr(key)?, lit(nothing))?.alias(format!("k{i}")))
+    };
+    let keys = keys.iter().enumerate().map(key);
     let keys = keys.collect::<Result<Vec<_>>>()?;
     LogicalPlanBuilder::from(rel).project(keys)?.distinct()?.build().map(Some)
 }
@@ -173,6 +181,13 @@ impl<'a> Emitter<'a> {
                 let otherwise = otherwise.as_deref().map(|value| self.expr(value)).transpose()?;
                 df::Expr::Case(df::Case::new(None, branches.collect::<Result<_>>()?, otherwise.map(Box::new)))
             }
+            // Even TRY_CAST fails on some dates of a year that has no four digits.
+            Expr::Cast(operand, to) if operand.kind() == Some(Kind::Date) => {
+                df::try_cast(between(self.expr(operand)?, WRITTEN_DAYS.map(day))?, data_type(*to))
+            }
+            Expr::Cast(operand, Kind::Date) if operand.kind() == Some(Kind::DateTime) => {
+                date(self.expr(operand)?)?
+            }
             // TRY_CAST gives NULL where CAST would fail.
             Expr::Cast(operand, to) => df::try_cast(self.expr(operand)?, data_type(*to)),
             Expr::In(operand, list) => {
@@ -223,6 +238,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn call(&self, function: Function, args: &[Expr]) -> Result<df::Expr> {
+        let timed = function == Function::DateTrunc && args[1].kind() == Some(Kind::DateTime);
         let args = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
         let float = |expr: &df::Expr| df::cast(expr.clone(), DataType::Float64);
         Ok(match function {
@@ -245,14 +261,12 @@ impl<'a> Emitter<'a> {
             }
             Function::DatePart | Function::Length => df::cast(udf(function, args)?, DataType::Int64),
             Function::DateTrunc => {
-                // Of a date: back to a date. The granularities are days or longer. DataFusion counts nanoseconds
-                // here and fails on a date that 64 bits of them do not reach, such as 9999-12-31: NULL.
-                let date = df::try_cast(args[1].clone(), DataType::Date32);
-                let [from, to] = NANOSECOND_DAYS.map(|day| lit(ScalarValue::Date32(Some(day))));
-                let reached = when(date.clone().gt_eq(from).and(date.clone().lt(to)), date).end()?;
+                // The granularities are days or longer. DataFusion counts nanoseconds here and fails on a date that
+                // 64 bits of them do not reach, such as 9999-12-31: NULL.
+                let date = if timed { date(args[1].clone())? } else { args[1].clone() };
+                let reached = between(df::try_cast(date, DataType::Date32), NANOSECOND_DAYS.map(day))?;
                 let time = DataType::Timestamp(TimeUnit::Microsecond, None);
-                let truncated = udf(function, vec![args[0].clone(), df::try_cast(reached, time)])?;
-                df::try_cast(truncated, DataType::Date32)
+                udf(function, vec![args[0].clone(), df::try_cast(reached, time)])?
             }
             _ => udf(function, args)?,
         })
@@ -263,6 +277,22 @@ fn udf(function: Function, args: Vec<df::Expr>) -> Result<df::Expr> {
     let udf = function::scalar_udf(function.name());
     let udf = udf.ok_or_else(|| DataFusionError::Plan(format!("no function {}", function.name())))?;
     Ok(udf.call(args))
+}
+
+/// A date or time from one on, before another; NULL outside.
+fn between(value: df::Expr, [from, to]: [ScalarValue; 2]) -> Result<df::Expr> {
+    when(value.clone().gt_eq(lit(from)).and(value.clone().lt(lit(to))), value).end()
+}
+
+fn day(days: i32) -> ScalarValue {
+    ScalarValue::Date32(Some(days))
+}
+
+/// The date of a time.
+fn date(time: df::Expr) -> Result<df::Expr> {
+    let midnight =
+        |days: i32| ScalarValue::TimestampMicrosecond(Some(i64::from(days) * 86_400_000_000), None);
+    Ok(df::try_cast(between(time, WRITTEN_DAYS.map(midnight))?, DataType::Date32))
 }
 
 /// -x; of the least integer itself. DataFusion's own minus fails on that one where it is a constant.

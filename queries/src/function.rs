@@ -128,7 +128,7 @@ impl Function {
             Function::StartsWith => Kind::Boolean,
             Function::Concat | Function::Left | Function::Lower | Function::Right => Kind::Text,
             Function::Substr | Function::Trim | Function::Upper => Kind::Text,
-            Function::DateTrunc => return args.get(1).and_then(Expr::kind),
+            Function::DateTrunc => Kind::DateTime,
             Function::Abs | Function::Coalesce | Function::Greatest | Function::Least | Function::NullIf => {
                 let kinds = || args.iter().filter_map(Expr::kind);
                 return if kinds().any(|kind| kind == Kind::Number) {

@@ -6,9 +6,10 @@ use datafusion::common::{Column, NullEquality};
 use datafusion::logical_expr::logical_plan as plan;
 use datafusion::logical_expr::{self as df, JoinType, LogicalPlan};
 use disclosure_rules::Value;
-use memoranda::{Contract, Lineage, Role};
+use memoranda::{Contract, Kind, Lineage, Role};
 
 use crate::catalog::Catalog;
+use crate::function::Function;
 use crate::lower_expr::{Scope, kind, unsayable};
 use crate::refusal::{Refusal, Rule};
 use crate::tree::{Binary, Expr, Field, JoinKind, Literal, Rel, Scan};
@@ -134,7 +135,13 @@ impl Lowering<'_> {
         self.check_tables(&source)?;
         let unit: Vec<bool> = source.fields().iter().map(|field| field.unit).collect();
         let scope = Scope { schema: aggregate.input.schema(), unit: &unit, sql: self.sql };
-        let keys = aggregate.group_expr.iter().map(|key| scope.lower(key)).collect::<Result<_, _>>()?;
+        let key = |key: &df::Expr| {
+            let key = scope.lower(key)?;
+            // A day or longer that DataFusion writes as a time of day.
+            let truncated = matches!(&key, Expr::Call(Function::DateTrunc, _));
+            Ok(if truncated { Expr::Cast(Box::new(key), memoranda::Kind::Date) } else { key })
+        };
+        let keys = aggregate.group_expr.iter().map(key).collect::<Result<_, Refusal>>()?;
         let calls =
             aggregate.aggr_expr.iter().map(|call| self.call(call, &scope)).collect::<Result<_, _>>()?;
         Ok(Block { source, keys, calls, steps })
@@ -346,8 +353,13 @@ impl Lowering<'_> {
                 Ok(Call { what: What::Rows, argument })
             }
             ("sum", false) | ("avg", false) => {
-                let value = only(scope.lower(argument)?);
-                if !matches!(value.kind(), Some(memoranda::Kind::Integer | memoranda::Kind::Number)) {
+                // AVG's argument comes converted; a whole number is as good, and is measured once with SUM's.
+                let value = match scope.lower(argument)? {
+                    Expr::Cast(whole, Kind::Number) if whole.kind() == Some(Kind::Integer) => *whole,
+                    value => value,
+                };
+                let value = only(value);
+                if !matches!(value.kind(), Some(Kind::Integer | Kind::Number)) {
                     return Err(Refusal::new(Rule::Expression, format!("`{name}` takes numbers"))
                         .near(self.sql, &name));
                 }
@@ -402,7 +414,8 @@ fn public_only() -> Refusal {
         .rewrite("join the public table to a private one")
 }
 
-/// The kinds of the columns that a plan's schema gives.
-pub(crate) fn output_kinds(plan: &LogicalPlan) -> Option<Vec<memoranda::Kind>> {
-    plan.schema().fields().iter().map(|field| kind(field.data_type())).collect()
+/// The kinds of the columns that a plan's schema gives; see [`Scope::lower`] for dates.
+pub(crate) fn output_kinds(plan: &LogicalPlan) -> Option<Vec<Kind>> {
+    let shown = |kind| if kind == Kind::DateTime { Kind::Date } else { kind };
+    plan.schema().fields().iter().map(|field| kind(field.data_type()).map(shown)).collect()
 }

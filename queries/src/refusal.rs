@@ -144,7 +144,8 @@ impl Refusal {
     }
 }
 
-fn tokens(sql: &str) -> Vec<TokenWithSpan> {
+/// The tokens of SQL; none where it has no tokens.
+pub(crate) fn tokens(sql: &str) -> Vec<TokenWithSpan> {
     Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default()
 }
 

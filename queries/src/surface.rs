@@ -13,14 +13,19 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use crate::catalog::Catalog;
 use crate::function;
-use crate::refusal::{Refusal, Rule};
+use crate::refusal::{Refusal, Rule, tokens};
 
 /// Longest question, in bytes.
 const MAX_LENGTH: usize = 20_000;
 /// Deepest nesting that is parsed.
-const MAX_DEPTH: usize = 60;
+const MAX_DEPTH: usize = 40;
 /// Longest chain of operators, as in `a + b + c + …`: each is an expression inside the next one.
-const MAX_CHAIN: usize = 250;
+///
+/// The calls that a question of this depth takes fit on the stack of a thread, in a debug build too: a test asks.
+const MAX_CHAIN: usize = 80;
+/// Deepest nesting of `word(…)`. Where something inside does not parse, sqlparser reads `CAST(…)` once more as a
+/// plain function, so that its time doubles with each that is nested.
+const MAX_CALLS: usize = 12;
 /// Most expressions of a question.
 const MAX_EXPRESSIONS: usize = 2_000;
 
@@ -28,6 +33,9 @@ const MAX_EXPRESSIONS: usize = 2_000;
 pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refusal> {
     if sql.len() > MAX_LENGTH {
         return Err(Refusal::new(Rule::Limit, format!("a question is at most {MAX_LENGTH} bytes long")));
+    }
+    if nested_calls(sql) > MAX_CALLS {
+        return Err(Refusal::new(Rule::Limit, format!("functions nest at most {MAX_CALLS} deep")));
     }
     let dialect = GenericDialect {};
     let mut statements = Parser::new(&dialect)
@@ -61,6 +69,27 @@ pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refus
         ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(statement),
     }
+}
+
+/// How deep words with brackets stand inside each other.
+fn nested_calls(sql: &str) -> usize {
+    let (mut open, mut after_word, mut depth, mut deepest) = (Vec::new(), false, 0, 0);
+    for token in tokens(sql) {
+        match token.token {
+            Token::Whitespace(_) => continue,
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                open.push(after_word);
+                depth += usize::from(after_word);
+                deepest = deepest.max(depth);
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                depth -= usize::from(open.pop().unwrap_or(false));
+            }
+            _ => {}
+        }
+        after_word = matches!(token.token, Token::Word(_));
+    }
+    deepest
 }
 
 /// The parser's message, without the piece of SQL that it quotes: that may be somebody's number.

@@ -109,6 +109,9 @@ fn unplannable(error: &datafusion::common::DataFusionError, sql: &str, catalog: 
                 "two columns of the question have the same name: give one an alias",
             ),
         },
+        DataFusionError::Plan(message) if message.contains("unique expression names") => {
+            Refusal::new(Rule::Column, "two columns of the question have the same name: give one an alias")
+        }
         DataFusionError::Plan(message) if message.contains("GROUP BY") || message.contains("group by") => {
             Refusal::new(
                 Rule::RowLevel,

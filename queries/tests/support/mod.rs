@@ -5,6 +5,8 @@ use disclosure_rules::RuleSet;
 use memoranda::{Contract, Memorandum, datapackage};
 use queries::{Options, PrivatePlan, Refusal, verify};
 
+pub mod rows;
+
 /// A contract, a memorandum under it, and the standard rules.
 pub struct Setting {
     pub contract: Contract,

@@ -1,0 +1,209 @@
+//! Every form of question that is accepted, beside what it becomes. Each has a refused neighbour in `refusals.rs`.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::fmt::Write;
+
+use disclosure_rules::Rho;
+use queries::{Options, PrivatePlan};
+use support::{Setting, bounds};
+
+/// A table of SQL beside the plan it becomes.
+fn check(setting: &Setting, questions: &[&str]) -> String {
+    let mut table = String::new();
+    for sql in questions {
+        match setting.ask(sql) {
+            Ok(plan) => writeln!(table, "{sql}\n  {}\n", summary(&plan).replace('\n', "\n  ")).unwrap(),
+            Err(refusal) => panic!("{sql}\n{refusal}"),
+        }
+    }
+    table
+}
+
+fn summary(plan: &PrivatePlan) -> String {
+    let bound = plan.contribution();
+    let keys = match (plan.keys().len(), plan.has_unknown_keys()) {
+        (0, _) => "one group".to_owned(),
+        (n, true) => format!("{n} unknown keys"),
+        (n, false) => format!("{n} public keys"),
+    };
+    let columns: Vec<String> = plan
+        .answer_columns()
+        .iter()
+        .map(|column| format!("{} {:?} {:?}", column.name, column.kind, column.measures))
+        .collect();
+    format!(
+        "reads {}\nrows {} per group {} groups {}; {keys}; {} components, {} measures\n{}",
+        plan.items().join(", "),
+        bound.rows,
+        bound.rows_per_group,
+        bound.groups,
+        plan.components().len(),
+        plan.measures().len(),
+        columns.join(" | "),
+    )
+}
+
+#[test]
+fn one_table() {
+    insta::assert_snapshot!(check(
+        &Setting::star(),
+        &[
+            "SELECT COUNT(*) FROM results",
+            "SELECT COUNT(id) FROM results",
+            "SELECT COUNT(DISTINCT id) AS pupils, COUNT(*) AS n FROM results",
+            "SELECT COUNT(1), COUNT(NULL), COUNT(math) FROM results",
+            "SELECT cltype, COUNT(*) AS n, AVG(math) AS math FROM results WHERE gr = 'K' GROUP BY cltype",
+            "SELECT AVG(math), SUM(math), COUNT(math) FROM results WHERE gr = 'K'",
+            "SELECT SUM(yrs), AVG(yrs) FROM results",
+            "SELECT COUNT(*) FILTER (WHERE sx = 'F') AS girls, COUNT(*) FROM results",
+            "SELECT COUNT(DISTINCT id) FILTER (WHERE math > 500) FROM results",
+            "SELECT AVG(math) FILTER (WHERE ses = 'F') FROM results",
+            "SELECT SUM(CASE WHEN math >= 500 THEN 1 ELSE 0 END) FROM results",
+            "SELECT AVG(COALESCE(math, read, 0)) FROM results",
+            "SELECT AVG(GREATEST(LEAST(exp, 40), 0)) FROM results",
+            "SELECT AVG(math - read) FROM results",
+            "SELECT AVG(math / 10), SUM(yrs / 2), SUM(yrs % 2) FROM results",
+            "SELECT AVG(1/(math-249)) FROM results",
+            "SELECT COUNT(*) FROM results WHERE math BETWEEN 400 AND 500 AND sx IN ('M', 'F') AND cltype LIKE 'reg%'",
+            "SELECT COUNT(*) FROM results WHERE NOT (sx = 'M' OR ses IS NULL) AND eth IS DISTINCT FROM 'W'",
+            "SELECT COUNT(*) FROM results WHERE CAST(gr AS BIGINT) > 1 OR CAST(gr AS DOUBLE) < 1.5",
+            "SELECT gr, sx, COUNT(*) FROM results GROUP BY gr, sx",
+            "SELECT gr, COUNT(*) FROM results GROUP BY 1",
+            "SELECT UPPER(cltype) AS kind, COUNT(*) FROM results GROUP BY kind",
+            "SELECT CASE WHEN gr = 'K' THEN 'first' ELSE 'later' END AS stage, COUNT(*) FROM results GROUP BY 1",
+            "SELECT COALESCE(ses, '?'), COUNT(*) FROM results GROUP BY COALESCE(ses, '?')",
+            "SELECT sch % 10 AS tenth, COUNT(*) FROM results GROUP BY sch % 10",
+            "SELECT CAST(FLOOR(math / 10) AS BIGINT) AS band, COUNT(*) FROM results GROUP BY 1",
+            "SELECT math > 500 AS high, COUNT(*) FROM results GROUP BY 1",
+            "SELECT gr, AVG(math) FROM results GROUP BY gr HAVING COUNT(*) > 100 ORDER BY AVG(math) DESC, gr LIMIT 2 OFFSET 1",
+            "SELECT gr FROM results GROUP BY gr ORDER BY COUNT(*)",
+            "SELECT SUM(math) / COUNT(math) AS mean, ROUND(AVG(math), 1), COUNT(*) * 2 FROM results",
+            "SELECT AVG(r.math) - AVG(r.read) FROM results AS r",
+            "SELECT COUNT(*) AS \"人数\" FROM results;",
+        ],
+    ));
+}
+
+#[test]
+fn with_public_tables() {
+    insta::assert_snapshot!(check(
+        &Setting::city(),
+        &[
+            "SELECT sex, COUNT(*) FROM pupils GROUP BY sex",
+            "SELECT month, SUM(absent_days) FROM attendance GROUP BY month",
+            "SELECT reason, COUNT(*) FROM attendance GROUP BY reason",
+            "SELECT school, COUNT(*) FROM enrolments GROUP BY school",
+            "SELECT s.kind, COUNT(*) FROM attendance a JOIN schools s ON a.school = s.code GROUP BY s.kind",
+            "SELECT s.name, COUNT(DISTINCT pupil) FROM attendance a LEFT JOIN schools s ON a.school = s.code GROUP BY s.name",
+            "SELECT s.name, COUNT(*) FROM schools s RIGHT JOIN attendance a ON a.school = s.code GROUP BY s.name",
+            "SELECT kind, grade, AVG(absent_days) FROM attendance a, schools s WHERE a.school = s.code GROUP BY kind, grade",
+            "SELECT COUNT(*) FROM attendance a JOIN schools s ON a.school = s.code AND s.kind = 'elementary' WHERE opened < 1950",
+            "SELECT topic, COUNT(DISTINCT pupil) FROM consultations GROUP BY topic",
+        ],
+    ));
+    insta::assert_snapshot!(
+        "dates",
+        check(
+            &Setting::transition(),
+            &[
+                "SELECT COUNT(*) FROM pupils WHERE birth_date >= '2012-04-02' AND birth_date < DATE '2013-04-02'",
+                "SELECT EXTRACT(month FROM birth_date) AS m, COUNT(*) FROM pupils GROUP BY 1",
+                "SELECT date_part('year', birth_date), COUNT(*) FROM pupils GROUP BY 1",
+                "SELECT date_trunc('month', birth_date) AS m, COUNT(*) FROM pupils GROUP BY 1",
+                "SELECT AVG(level) FROM assessments WHERE subject = '国語'",
+            ],
+        )
+    );
+}
+
+#[test]
+fn what_one_pupil_can_change() {
+    let star = Setting::star();
+    let found = |sql: &str, options: &Options| {
+        let bound = star.ask_with(sql, options).unwrap().contribution();
+        (bound.rows, bound.rows_per_group, bound.groups)
+    };
+    let none = Options::default();
+    for (condition, key, expected) in [
+        ("", "", (4, 4, 1)),
+        ("WHERE gr = 'K'", "", (1, 1, 1)),
+        ("WHERE 'K' = gr", "", (1, 1, 1)),
+        ("WHERE gr IN ('K', '1')", "", (2, 2, 1)),
+        ("WHERE gr <> 'K'", "", (3, 3, 1)),
+        ("WHERE NOT gr = 'K' AND gr <> '1'", "", (2, 2, 1)),
+        ("WHERE gr LIKE '%'", "", (4, 4, 1)),
+        ("WHERE gr = 'nothing'", "", (1, 1, 1)),
+        ("WHERE gr = 'K' OR sx = 'M'", "", (4, 4, 1)),
+        ("WHERE gr = sx", "", (4, 4, 1)),
+        ("WHERE math > 500", "", (4, 4, 1)),
+        ("", "GROUP BY gr", (4, 1, 4)),
+        ("WHERE gr IN ('K', '1')", "GROUP BY gr", (2, 1, 2)),
+        ("WHERE gr = 'K'", "GROUP BY cltype", (1, 1, 1)),
+        ("", "GROUP BY cltype", (4, 4, 3)),
+        ("", "GROUP BY sx", (4, 4, 3)),
+        ("WHERE sx IS NOT NULL", "GROUP BY sx", (4, 4, 2)),
+        ("", "GROUP BY UPPER(gr)", (4, 4, 4)),
+        ("", "GROUP BY gr, sch", (4, 1, 4)),
+        ("", "GROUP BY math > 500", (4, 4, 4)),
+    ] {
+        let sql = format!("SELECT COUNT(*) FROM results {condition} {key}");
+        assert_eq!(found(&sql, &none), expected, "{sql}");
+    }
+    // Options only tighten.
+    for (rows, groups, expected) in [
+        (Some(2), None, (2, 1, 2)),
+        (Some(9), None, (4, 1, 4)),
+        (None, Some(1), (1, 1, 1)),
+        (None, Some(9), (4, 1, 4)),
+        (Some(0), Some(0), (1, 1, 1)),
+    ] {
+        let sql = "SELECT gr, COUNT(*) FROM results GROUP BY gr";
+        assert_eq!(found(sql, &bounds(rows, groups)), expected, "{rows:?} {groups:?}");
+    }
+    // A join that may repeat rows needs a bound.
+    let city = Setting::city();
+    let fanning = "SELECT COUNT(*) FROM attendance a JOIN schools s ON a.grade < s.opened";
+    assert_eq!(city.ask(fanning).unwrap_err().rule.name(), "contribution");
+    assert_eq!(city.ask_with(fanning, &bounds(Some(30), None)).unwrap().contribution().rows, 30);
+    let by_key = "SELECT COUNT(*) FROM attendance a JOIN schools s ON a.school = s.code";
+    assert_eq!(city.ask(by_key).unwrap().contribution().rows, 24);
+}
+
+#[test]
+fn the_digest_is_of_the_question_and_not_of_its_spelling() {
+    let setting = Setting::star();
+    let rho = Rho::at_least(0.02).unwrap();
+    let digest = |sql: &str, options: &Options, rho: Rho| {
+        setting
+            .ask_with(sql, options)
+            .map(|plan| plan.digest(rho))
+            .unwrap_or_else(|refusal| panic!("{refusal}"))
+    };
+    let none = Options::default();
+    let sql = "SELECT cltype, COUNT(*), AVG(math) FROM results WHERE gr = 'K' GROUP BY cltype";
+    let first = digest(sql, &none, rho);
+    for same in [
+        "select cltype, count(*), avg(math)\n from results -- why\n where gr = 'K' group by cltype;",
+        "SELECT r.cltype, COUNT(*), AVG(r.math) FROM results AS r WHERE r.gr = 'K' GROUP BY r.cltype",
+        "SELECT results.cltype, COUNT(*), AVG(results.math) FROM results WHERE (gr = 'K') GROUP BY 1",
+    ] {
+        assert_eq!(digest(same, &none, rho), first, "{same}");
+    }
+    for other in [
+        "SELECT cltype, COUNT(*), AVG(read) FROM results WHERE gr = 'K' GROUP BY cltype",
+        "SELECT cltype, COUNT(*), AVG(math) FROM results WHERE gr = '1' GROUP BY cltype",
+        "SELECT cltype, COUNT(*), AVG(math) FROM results WHERE gr = 'k' GROUP BY cltype",
+        "SELECT cltype, COUNT(*), AVG(math) FROM results WHERE gr <> 'K' GROUP BY cltype",
+        "SELECT cltype, COUNT(*), AVG(math) FROM results WHERE gr = 'K' GROUP BY cltype LIMIT 1",
+    ] {
+        assert_ne!(digest(other, &none, rho), first, "{other}");
+    }
+    // With one row per pupil already, a bound of one row is the same question; a smaller price is not.
+    assert_eq!(digest(sql, &bounds(Some(1), None), rho), first);
+    assert_ne!(digest(sql, &none, Rho::at_least(0.01).unwrap()), first);
+    let open = "SELECT cltype, COUNT(*) FROM results GROUP BY cltype";
+    assert_ne!(digest(open, &bounds(Some(1), None), rho), digest(open, &none, rho));
+    assert_ne!(digest(open, &bounds(None, Some(1)), rho), digest(open, &none, rho));
+}
