@@ -129,6 +129,24 @@ pub enum Kind {
     DateTime,
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 6] =
+        [Kind::Boolean, Kind::Integer, Kind::Number, Kind::Text, Kind::Date, Kind::DateTime];
+
+    /// As Data Package names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Boolean => "boolean",
+            Kind::Integer => "integer",
+            Kind::Number => "number",
+            Kind::Text => "string",
+            Kind::Date => "date",
+            Kind::DateTime => "datetime",
+        }
+    }
+}
+
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

@@ -82,7 +82,7 @@ fn sql_field(column: &memoranda::Column) -> Field {
 }
 
 /// The Arrow type that values of a kind are stored in.
-pub(crate) fn data_type(kind: Kind) -> DataType {
+pub fn data_type(kind: Kind) -> DataType {
     match kind {
         Kind::Boolean => DataType::Boolean,
         Kind::Integer => DataType::Int64,

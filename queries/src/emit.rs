@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 use disclosure_rules::Value;
 use memoranda::Kind;
 
-use crate::catalog::data_type;
+pub use crate::catalog::data_type;
 use crate::function::{self, Function};
 use crate::plan::PrivatePlan;
 use crate::tree::{Binary, Expr, Field, JoinKind, Literal, Rel, Unary};

@@ -222,7 +222,7 @@ impl Recorded {
 /// The columns of an answer, known before anything is asked.
 pub(crate) fn columns(plan: &PrivatePlan, terms: &Terms, preview: bool) -> Vec<Column> {
     let describe = |column: queries::answer::Column| {
-        let kind = kind_name(column.kind).to_owned();
+        let kind = column.kind.name().to_owned();
         let mut told = Column {
             name: column.name,
             kind,
@@ -276,17 +276,6 @@ fn describe_measure(told: &mut Column, plan: &PrivatePlan, terms: &Terms, measur
 /// Six significant digits: enough for a reader, and stable.
 fn significant(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Boolean => "boolean",
-        Kind::Integer => "integer",
-        Kind::Number => "number",
-        Kind::Text => "string",
-        Kind::Date => "date",
-        Kind::DateTime => "datetime",
-    }
 }
 
 /// The loss of `rho`: ε for which the release, threshold and all, is (ε, δ)-DP at the memorandum's δ.

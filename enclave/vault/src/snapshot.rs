@@ -5,10 +5,11 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::object_store::path::Path as StorePath;
 use memoranda::{Column, Kind, Role, Table};
 use parquet::encryption::decrypt::FileDecryptionProperties;
+pub(crate) use queries::emit::{ROW as ROW_COLUMN, UNIT as UNIT_COLUMN, data_type};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,10 +18,6 @@ use crate::keys::Keyring;
 use crate::parquet_key;
 use crate::vault::VaultError;
 
-/// The pseudonym's column in every private table.
-pub(crate) const UNIT_COLUMN: &str = "__unit";
-/// The ordinal of a row inside its pupil, in the order of the input.
-pub(crate) const ROW_COLUMN: &str = "__row";
 /// Bytes of a pseudonym.
 pub(crate) const UNIT_BYTES: i32 = 16;
 
@@ -285,7 +282,7 @@ pub(crate) fn stored_columns(table: &Table) -> Vec<ColumnEntry> {
     attributes
         .map(|column| ColumnEntry {
             name: column.name.clone(),
-            kind: kind_name(column.kind).to_owned(),
+            kind: column.kind.name().to_owned(),
             required: is_required(table, column),
         })
         .collect()
@@ -304,35 +301,10 @@ pub(crate) fn stored_schema(private: bool, columns: &[ColumnEntry]) -> Option<Sc
         fields.push(Field::new(ROW_COLUMN, DataType::UInt32, false));
     }
     for column in columns {
-        let kind = KINDS.into_iter().find(|kind| kind_name(*kind) == column.kind)?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == column.kind)?;
         fields.push(Field::new(&column.name, data_type(kind), !column.required));
     }
     Some(Arc::new(Schema::new(fields)))
-}
-
-/// How values of a kind are stored.
-pub(crate) fn data_type(kind: Kind) -> DataType {
-    match kind {
-        Kind::Boolean => DataType::Boolean,
-        Kind::Integer => DataType::Int64,
-        Kind::Number => DataType::Float64,
-        Kind::Text => DataType::Utf8,
-        Kind::Date => DataType::Date32,
-        Kind::DateTime => DataType::Timestamp(TimeUnit::Microsecond, None),
-    }
-}
-
-const KINDS: [Kind; 6] = [Kind::Boolean, Kind::Integer, Kind::Number, Kind::Text, Kind::Date, Kind::DateTime];
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Boolean => "boolean",
-        Kind::Integer => "integer",
-        Kind::Number => "number",
-        Kind::Text => "string",
-        Kind::Date => "date",
-        Kind::DateTime => "datetime",
-    }
 }
 
 /// `store/CONTRACT`.
