@@ -212,24 +212,33 @@ impl Contributions {
     fn add_pupil(&mut self, unit: &[u8; 16], rows: &Rows, start: usize, end: usize) {
         self.pupils += 1;
         if self.within_bounds(&rows.groups[start..end]) {
-            (start..end).for_each(|row| self.add_row(rows, row));
+            self.add_rows(rows, start..end);
         } else {
-            self.choose(unit, rows, start, end).into_iter().for_each(|row| self.add_row(rows, row));
+            let chosen = self.choose(unit, rows, start, end);
+            self.add_rows(rows, chosen.iter().copied());
         }
     }
 
-    fn add_row(&mut self, rows: &Rows, row: usize) {
-        let at = rows.groups[row] * self.components.len();
+    /// Adds rows of one pupil, component by component.
+    fn add_rows(&mut self, rows: &Rows, of: impl Iterator<Item = usize> + Clone) {
+        let width = self.components.len();
         for (i, component) in self.components.iter().enumerate() {
-            let add = rows.adds[i][row];
+            let adds = &rows.adds[i];
             match component.quantity {
-                Quantity::Pupils if add == 0 || self.counted[at + i] == self.pupils => {}
                 Quantity::Pupils => {
-                    self.counted[at + i] = self.pupils;
-                    self.totals[at + i] += 1;
+                    for row in of.clone() {
+                        let at = rows.groups[row] * width + i;
+                        if adds[row] != 0 && self.counted[at] != self.pupils {
+                            self.counted[at] = self.pupils;
+                            self.totals[at] += 1;
+                        }
+                    }
                 }
                 Quantity::Rows | Quantity::Sum(_) => {
-                    self.totals[at + i] = self.totals[at + i].saturating_add(add)
+                    for row in of.clone() {
+                        let total = &mut self.totals[rows.groups[row] * width + i];
+                        *total = total.saturating_add(adds[row]);
+                    }
                 }
             }
         }
@@ -240,7 +249,9 @@ impl Contributions {
         if count > self.bound.rows {
             return false;
         }
-        if count <= self.bound.groups && count <= self.bound.rows_per_group {
+        // A pupil touches no more groups than it has rows, and no more than have been seen of all pupils.
+        let groups_at_most = count.min(self.group_digests.len() as u64);
+        if groups_at_most <= self.bound.groups && count <= self.bound.rows_per_group {
             return true;
         }
         let mut sorted = groups.to_vec();
@@ -294,7 +305,9 @@ fn fill(adds: &mut Vec<i64>, quantity: Quantity, argument: Option<&ArrayRef>, ro
         Quantity::Sum(lattice) => lattice.index(value).unwrap_or(0),
         Quantity::Rows | Quantity::Pupils => i64::from(value.is_finite()),
     };
-    if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
+    if let (Some(floats), 0) = (argument.as_primitive_opt::<Float64Type>(), argument.null_count()) {
+        adds.extend(floats.values().iter().map(|&value| add(value)));
+    } else if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
         adds.extend(floats.iter().map(|value| value.map_or(0, add)));
     } else if let Some(integers) = argument.as_primitive_opt::<Int64Type>() {
         adds.extend(integers.iter().map(|value| value.map_or(0, |value| add(value as f64))));
