@@ -1,7 +1,6 @@
 //! [`Contributions`]: one streaming pass over the rows of a part, pupil by pupil, which bounds what each adds and
 //! adds it up. No table of pupils is kept: when a pupil's last row has gone by, the pupil is forgotten.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -280,7 +279,7 @@ impl Contributions {
                 (self.secret.rank(b"row", unit, &place), row)
             })
             .collect();
-        ranked.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(Ordering::Equal));
+        ranked.sort_unstable();
         let mut kept = Vec::new();
         let mut in_group = BTreeMap::<usize, u64>::new();
         for (_, row) in ranked {
@@ -319,7 +318,8 @@ fn fill(adds: &mut Vec<i64>, quantity: Quantity, argument: Option<&ArrayRef>, ro
     Ok(())
 }
 
-fn key_value(column: &ArrayRef, row: usize) -> Result<Value> {
+/// One value of a key column.
+pub(super) fn key_value(column: &ArrayRef, row: usize) -> Result<Value> {
     match queries::value(&ScalarValue::try_from_array(column, row)?) {
         Some(value) => Ok(value),
         None => internal_err!("type of a key"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::catalog::default_table_source::provider_as_source;
-use datafusion::common::{DataFusionError, ScalarValue, plan_err};
+use datafusion::common::{DataFusionError, plan_err};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::TableSource;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -69,10 +69,7 @@ impl Vault {
             let mut batches = datafusion::physical_plan::execute_stream(physical, engine.task())?;
             while let Some(batch) = batches.try_next().await? {
                 for row in 0..batch.num_rows() {
-                    let key = batch.columns().iter().map(|column| {
-                        queries::value(&ScalarValue::try_from_array(column, row)?)
-                            .map_or_else(|| plan_err!("type of a key"), Ok)
-                    });
+                    let key = batch.columns().iter().map(|column| contribute::key_value(column, row));
                     keys.push(key.collect::<Result<Vec<Value>, DataFusionError>>()?);
                 }
                 if keys.len() as u64 > plan.max_groups() {
