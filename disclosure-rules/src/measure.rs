@@ -1,90 +1,107 @@
-//! What is measured: integer [`Component`]s per group, the [`Measure`]s that are read off them, and how a price
-//! is split. All from public metadata, before any row is read.
+//! What is measured: integer [`Component`]s per group, and the [`Measure`]s that are read off them. All from
+//! public metadata, before any row is read.
 
-use crate::account::{Cost, PlanDigest};
+use crate::account::PlanDigest;
+pub use crate::lattice::{Lattice, MAX_INDEX};
 use crate::loss::{Delta, Rho};
 use crate::rules::SmallCells;
 use crate::sensitivity::Contribution;
-use crate::tail;
+pub use crate::terms::Terms;
 use crate::value::Value;
 
 /// Confidence of every interval.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// Largest lattice index: 2³¹, so that 2³² rows sum within 63 bits.
-pub const MAX_INDEX: f64 = 2_147_483_648.0;
-
-/// The grid that values are clamped to, put on, and summed on as integers: value = `origin` + `step` · index.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Lattice {
-    /// Least value.
-    pub low: f64,
-    /// Greatest value.
-    pub high: f64,
-    /// Distance of neighbouring points.
-    pub step: f64,
-    /// The value of index 0.
-    pub origin: f64,
-}
-
-impl Lattice {
-    /// A lattice for plain sums: index 0 is the value 0. `step` is coarsened (doubled) until the indices fit.
-    pub fn for_sum(low: f64, high: f64, step: f64) -> Lattice {
-        let mut step = step;
-        while low.abs().max(high.abs()) / step > MAX_INDEX {
-            step *= 2.0;
-        }
-        Lattice { low, high, step, origin: 0.0 }
-    }
-
-    /// A lattice for means: index 0 is the middle of the range, which halves the sensitivity or better.
-    pub fn for_mean(low: f64, high: f64, step: f64) -> Lattice {
-        let lattice = Lattice::for_sum(low, high, step);
-        Lattice { origin: ((low + high) / 2.0 / lattice.step).round() * lattice.step, ..lattice }
-    }
-
-    /// Index of the point nearest to `value` after clamping. NaN and infinities are missing values: `None`.
-    pub fn index(&self, value: f64) -> Option<i64> {
-        if !value.is_finite() {
-            return None;
-        }
-        Some(((value.clamp(self.low, self.high) - self.origin) / self.step).round() as i64)
-    }
-
-    /// Largest magnitude of an index.
-    pub fn bound(&self) -> u64 {
-        let magnitude = |v: f64| ((v - self.origin) / self.step).round().abs() as u64;
-        magnitude(self.low).max(magnitude(self.high)).max(1)
-    }
-}
-
-/// One integer per group.
+/// One integer per group, or a distribution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Quantity {
-    /// Pupils with at least one row (with a value of the argument, where one is named).
+    /// Pupils with at least one row (that counts, where arguments are named).
     Pupils,
-    /// Rows (with a value of the argument, where one is named).
+    /// Rows (that count, where arguments are named).
     Rows,
     /// Sum of the argument's lattice indices.
     Sum(Lattice),
+    /// Sum of index(argument) · index(with) - `centre`.
+    Product {
+        /// Lattice of `argument`.
+        x: Lattice,
+        /// Lattice of `with`.
+        y: Lattice,
+        /// What is subtracted from every product, so that its magnitude is small.
+        centre: i64,
+    },
+    /// Different values of the argument.
+    Distinct,
+    /// Rows per lattice index of the argument: quantiles are read off it privately, it is never released.
+    Distribution(Lattice),
 }
 
-/// An integer per group, of all rows or of those with a value of one argument.
+impl Quantity {
+    /// Squares of one argument, centred: products are in 0..=B², so |product - B²/2| is at most half of that.
+    pub fn square(x: Lattice) -> Quantity {
+        Quantity::Product { x, y: x, centre: (x.bound() * x.bound() / 2) as i64 }
+    }
+
+    /// Products of two arguments.
+    pub fn product(x: Lattice, y: Lattice) -> Quantity {
+        Quantity::Product { x, y, centre: 0 }
+    }
+}
+
+/// An integer per group, of all rows or of those with a (finite) value of one argument, or of two.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Component {
     /// What is added up.
     pub quantity: Quantity,
-    /// Index of the argument expression in the plan; `None` for all rows.
+    /// Index of the argument expression in the stage; `None` for all rows.
     pub argument: Option<usize>,
+    /// A second argument that must be present too: the factor of a product, or the partner of a pair.
+    pub with: Option<usize>,
 }
 
 impl Component {
+    /// The largest magnitude that one row adds to its group's integer.
+    pub fn row_bound(&self) -> u64 {
+        match self.quantity {
+            Quantity::Pupils | Quantity::Rows | Quantity::Distinct | Quantity::Distribution(_) => 1,
+            Quantity::Sum(lattice) => lattice.bound(),
+            Quantity::Product { x, y, centre } => {
+                let (low, high) = if self.argument == self.with && x == y {
+                    let bound = i128::from(x.bound());
+                    (0, bound * bound)
+                } else {
+                    let bound = i128::from(x.bound()) * i128::from(y.bound());
+                    (-bound, bound)
+                };
+                let centre = i128::from(centre);
+                let most = (low - centre).unsigned_abs().max((high - centre).unsigned_abs()).max(1);
+                u64::try_from(most).unwrap_or(u64::MAX)
+            }
+        }
+    }
+
+    /// Whether a pupil's share of it can be cut at a threshold: it is not bounded by being one pupil.
+    pub(crate) fn races(&self) -> bool {
+        !matches!(self.quantity, Quantity::Pupils)
+    }
+
     /// Square of the L2 sensitivity over all groups.
+    ///
+    /// # Privacy
+    /// A pupil's n rows in a group change the number of different values by at most n, and the rows at or
+    /// below any lattice index by at most n: both are bounded as rows are.
     pub fn l2_squared(&self, contribution: &Contribution) -> u128 {
         match self.quantity {
             Quantity::Pupils => contribution.of_pupils().l2_squared(1),
-            Quantity::Rows => contribution.l2_squared(1),
-            Quantity::Sum(lattice) => contribution.l2_squared(lattice.bound()),
+            _ => contribution.l2_squared(self.row_bound()),
+        }
+    }
+
+    /// L1 sensitivity over all groups.
+    pub fn l1(&self, contribution: &Contribution) -> u128 {
+        match self.quantity {
+            Quantity::Pupils => contribution.of_pupils().l1(1),
+            _ => contribution.l1(self.row_bound()),
         }
     }
 }
@@ -103,7 +120,7 @@ pub struct Measure {
 /// How a measure is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aggregate {
-    /// The component itself: rows or pupils.
+    /// The component itself: rows, pupils or different values.
     Count(usize),
     /// A sum; `count` where the lattice is centred and the centre has to be added back.
     Sum {
@@ -119,116 +136,180 @@ pub enum Aggregate {
         /// Component with the number of values.
         count: usize,
     },
+    /// Variance or standard deviation.
+    Spread {
+        /// Which.
+        form: Spread,
+        /// Component with the number of values.
+        count: usize,
+        /// Component with the lattice sum.
+        sum: usize,
+        /// Component with the sum of squares.
+        squares: usize,
+    },
+    /// How two arguments vary together.
+    Association {
+        /// Which.
+        form: Association,
+        /// Component with the number of pairs.
+        count: usize,
+        /// Component with the sum of x over pairs.
+        x: usize,
+        /// Component with the sum of y over pairs.
+        y: usize,
+        /// Component with the sum of squares of x.
+        xx: usize,
+        /// Component with the sum of squares of y.
+        yy: usize,
+        /// Component with the sum of products.
+        xy: usize,
+    },
+    /// A quantile, interpolated as SQL's PERCENTILE_CONT is.
+    Quantile {
+        /// Component with the distribution.
+        distribution: usize,
+        /// Component with the number of values.
+        count: usize,
+        /// Where.
+        at: Position,
+    },
+}
+
+/// Forms of [`Aggregate::Spread`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Spread {
+    VarPop,
+    VarSamp,
+    StddevPop,
+    StddevSamp,
+}
+
+/// Forms of [`Aggregate::Association`]. SQL's `REGR_SLOPE(y, x)` is the slope of y on x.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Association {
+    CovarPop,
+    CovarSamp,
+    Corr,
+    Slope,
+    Intercept,
+    R2,
+}
+
+/// Which quantile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Position {
+    /// The least value.
+    Min,
+    /// The greatest value.
+    Max,
+    /// Between 0 and 1: 0.5 is the median.
+    At(f64),
+}
+
+impl Position {
+    /// As a share of the way from the least to the greatest value.
+    pub fn share(&self) -> f64 {
+        match *self {
+            Position::Min => 0.0,
+            Position::Max => 1.0,
+            Position::At(share) => share.clamp(0.0, 1.0),
+        }
+    }
+}
+
+impl Aggregate {
+    /// The components that it is computed from.
+    pub fn components(&self) -> Vec<usize> {
+        match *self {
+            Aggregate::Count(count) => vec![count],
+            Aggregate::Sum { sum, count } => std::iter::once(sum).chain(count).collect(),
+            Aggregate::Mean { sum, count } => vec![sum, count],
+            Aggregate::Spread { count, sum, squares, .. } => vec![count, sum, squares],
+            Aggregate::Association { count, x, y, xx, yy, xy, .. } => vec![count, x, y, xx, yy, xy],
+            Aggregate::Quantile { distribution, .. } => vec![distribution],
+        }
+    }
+}
+
+/// One way to group, of a GROUPING SETS, or the only one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grouping {
+    /// Per key of the stage: whether this grouping groups by it.
+    pub keys: Vec<bool>,
+    /// What one pupil can change in it.
+    pub contribution: Contribution,
+    /// Whether its keys come from the pupils' rows.
+    pub unknown_keys: bool,
+}
+
+impl Grouping {
+    /// Without keys there is one group, whatever was said.
+    pub(crate) fn settle(&mut self) {
+        if !self.keys.contains(&true) {
+            let Contribution { rows, rows_per_group, .. } = self.contribution;
+            self.contribution = Contribution::new(rows, rows_per_group, 1);
+        }
+    }
+}
+
+/// No bound on a pupil's rows was declared: a race to the top over thresholds finds one privately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Automatic {
+    /// The most that one pupil can contribute.
+    pub largest: u64,
+}
+
+impl Automatic {
+    /// 1, 2, 4, …, the first power of two that is at least `largest`.
+    pub fn thresholds(&self) -> Vec<u64> {
+        let last = self.largest.clamp(1, 1 << 62).next_power_of_two();
+        std::iter::successors(Some(1_u64), |t| (*t < last).then(|| t * 2)).collect()
+    }
 }
 
 /// Which groups an answer has.
 #[derive(Debug, Clone, PartialEq)]
 pub enum GroupKeys {
-    /// The contract or a public table lists them: all appear, also the empty ones.
+    /// The contract or a public table lists those of the finest grouping: all appear, also the empty ones.
     Public(Vec<Vec<Value>>),
     /// They come from the pupils' rows: a key appears only past the threshold.
     Unknown,
 }
 
-/// How an unknown key is kept unknown until enough pupils share it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct KeyThreshold {
-    /// The component that counts all pupils of the group.
-    pub pupils: usize,
-    /// Chance of revealing a single pupil's key.
-    pub delta: Delta,
+/// What a price means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// ρ-zero-concentrated: Gaussian noise.
+    Concentrated,
+    /// ε-pure with ε = √(2ρ): Laplace noise.
+    Pure,
 }
 
-/// Everything public that one release is made of. The scales are fixed by [`Terms::new`] from the price.
+/// What a release is asked to be: everything public that [`Terms::new`] needs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Terms {
+pub struct Ask {
     /// The plan that is measured.
     pub plan: PlanDigest,
-    /// What one pupil can change.
-    pub contribution: Contribution,
     /// Integers per group.
     pub components: Vec<Component>,
-    /// Standard deviation of the noise on each component, in its own units.
-    pub scales: Vec<f64>,
     /// Numbers of the answer.
     pub measures: Vec<Measure>,
-    /// Set where keys are unknown.
-    pub threshold: Option<KeyThreshold>,
+    /// The finest first.
+    pub groupings: Vec<Grouping>,
+    /// The component that counts all pupils of a group; set where keys are unknown or rows have no measure.
+    pub pupils: Option<usize>,
+    /// Chance of revealing a single pupil's key, over all groupings with unknown keys.
+    pub threshold_delta: Delta,
+    /// Whether a row appears only if its noisy number of pupils passes the cell threshold (SELECT DISTINCT).
+    pub occupied_only: bool,
+    /// Set where no bound on a pupil's rows is known.
+    pub automatic: Option<Automatic>,
     /// The small-cell rule.
     pub small_cells: SmallCells,
-    /// ρ of the release.
-    pub rho: Rho,
-}
-
-impl Terms {
-    /// Splits `rho` evenly over the components and derives their scales.
-    ///
-    /// # Privacy
-    /// One Gaussian mechanism over the concatenated vector: component i has L2 sensitivity Δᵢ and scale
-    /// σᵢ = Δᵢ/√(2ρ/m), so Σ Δᵢ²/(2σᵢ²) = ρ (Bun and Steinke 2016, proposition 1.6, and composition). Scales are
-    /// raised by a part in 10⁹, which exceeds every rounding error made here.
-    pub fn new(
-        plan: PlanDigest,
-        contribution: Contribution,
-        components: Vec<Component>,
-        measures: Vec<Measure>,
-        threshold: Option<KeyThreshold>,
-        small_cells: SmallCells,
-        rho: Rho,
-    ) -> Terms {
-        let share = rho.get() / components.len() as f64;
-        let scales = components
-            .iter()
-            .map(|c| (c.l2_squared(&contribution) as f64).sqrt() / (2.0 * share).sqrt() * (1.0 + 1e-9))
-            .collect();
-        Terms { plan, contribution, components, scales, measures, threshold, small_cells, rho }
-    }
-
+    /// What the price means.
+    pub guarantee: Guarantee,
     /// The price.
-    pub fn cost(&self) -> Cost {
-        Cost { rho: self.rho, threshold_delta: self.threshold.map_or(0.0, |t| t.delta.get()) }
-    }
-
-    /// The least noisy number of pupils at which an unknown key appears: a key of a single pupil reaches it with
-    /// probability at most δ over all the groups that the pupil touches.
-    pub fn key_threshold(&self) -> Option<i64> {
-        let threshold = self.threshold?;
-        let delta = threshold.delta.get() / self.contribution.groups as f64;
-        Some(1 + tail::upper_quantile(self.scales[threshold.pupils], delta))
-    }
-
-    /// The least noisy number of pupils at which a cell of this measure is shown: a cell of fewer than `min_units`
-    /// is shown with probability at most 1 - `assurance`.
-    pub fn cell_threshold(&self, measure: &Measure) -> i64 {
-        let fewest = self.small_cells.min_units.0 as i64;
-        fewest - 1 + tail::upper_quantile(self.scales[measure.pupils], 1.0 - self.small_cells.assurance)
-    }
-
-    /// The half-width to expect of a measure's 95% interval, for a cell of `pupils` pupils; the same for every
-    /// cell unless the measure is a mean. The unit is the measure's.
-    pub fn expected_half_width(&self, measure: &Measure, pupils: f64) -> f64 {
-        let width = |i: usize| tail::half_width(self.scales[i], CONFIDENCE) as f64;
-        match measure.aggregate {
-            Aggregate::Count(count) => width(count),
-            Aggregate::Sum { sum, count } => {
-                let lattice = self.lattice(sum);
-                let centre = count.map_or(0.0, |count| lattice.origin * width(count));
-                (lattice.step * width(sum)).hypot(centre)
-            }
-            Aggregate::Mean { sum, count } => {
-                let lattice = self.lattice(sum);
-                let spread = (lattice.high - lattice.origin).max(lattice.origin - lattice.low);
-                let worst = (lattice.step * width(sum)).hypot(spread * width(count));
-                (worst / (pupils - width(count)).max(f64::MIN_POSITIVE)).min(lattice.high - lattice.low)
-            }
-        }
-    }
-
-    /// The lattice of a sum component.
-    pub fn lattice(&self, component: usize) -> Lattice {
-        match self.components[component].quantity {
-            Quantity::Sum(lattice) => lattice,
-            Quantity::Rows | Quantity::Pupils => Lattice { low: 0.0, high: 1.0, step: 1.0, origin: 0.0 },
-        }
-    }
+    pub rho: Rho,
 }

@@ -37,6 +37,8 @@ pub struct Limits {
     pub timeout_seconds: u64,
     /// Memory of one evaluation.
     pub memory_mib: u64,
+    /// The most rows of one pupil (or the most that they add up to) that a bound which is found privately can allow.
+    pub largest_contribution: u64,
 }
 
 /// A combination of columns that the board wants to see first, or never.
@@ -133,7 +135,9 @@ fn small_cells(node: &Node<'_>, reader: &mut Reader) -> Option<SmallCells> {
 }
 
 fn limits(node: &Node<'_>, reader: &mut Reader) -> Option<Limits> {
-    reader.only(node, &["max_rho_per_release", "max_groups", "timeout_seconds", "memory_mib"]);
+    let known =
+        ["max_rho_per_release", "max_groups", "timeout_seconds", "memory_mib", "largest_contribution"];
+    reader.only(node, &known);
     let max_rho = reader.member(node, "max_rho_per_release").and_then(|rho| {
         let limit = number_of(rho.value).and_then(|number| Rho::at_most(number).ok());
         reader.expect(limit.filter(|limit| *limit > Rho::ZERO), &rho, "a number of at least a millionth")
@@ -142,11 +146,16 @@ fn limits(node: &Node<'_>, reader: &mut Reader) -> Option<Limits> {
     let max_groups = whole("max_groups", 1..=10_000_000);
     let timeout_seconds = whole("timeout_seconds", 1..=86_400);
     let memory_mib = whole("memory_mib", 16..=1_048_576);
+    let largest_contribution = match node.get("largest_contribution") {
+        Some(given) => reader.whole(&given, 1..=1_000_000_000),
+        None => Some(1_000_000),
+    };
     Some(Limits {
         max_rho_per_release: max_rho?,
         max_groups: max_groups?,
         timeout_seconds: timeout_seconds?,
         memory_mib: memory_mib?,
+        largest_contribution: largest_contribution?,
     })
 }
 

@@ -31,6 +31,7 @@ fn the_standard_rule_set_says_what_the_design_says() {
         (rules.limits.max_groups, rules.limits.timeout_seconds, rules.limits.memory_mib),
         (100_000, 120, 4096)
     );
+    assert_eq!(rules.limits.largest_contribution, 1_000_000, "not in the file");
     assert_eq!(RuleSet::parse(RuleSet::STANDARD).unwrap(), rules);
 }
 
@@ -40,6 +41,8 @@ fn a_rule_set_is_read_whole() {
     assert_eq!(rules.small_cells, SmallCells { min_units: Units(20), assurance: 0.99 });
     let [principle] = &rules.principles[..] else { panic!("one principle") };
     assert_eq!(principle.then, Then::Escalate);
+    let limited = GOOD.replace("[limits]", "[limits]\nlargest_contribution = 5000");
+    assert_eq!(RuleSet::parse(&limited).unwrap().limits.largest_contribution, 5000);
     assert_eq!(principle.reason_ja, "学校の順位付けはしない。");
 }
 
@@ -73,6 +76,11 @@ fn every_mistake_is_named_with_its_place() {
         ("= 1000\n", "= 0\n", "`/limits/max_groups`: must be a whole number from 1 to 10000000"),
         ("= 60", "= 100000", "`/limits/timeout_seconds`: must be a whole number from 1 to 86400"),
         ("= 1024", "= 8", "`/limits/memory_mib`: must be a whole number from 16 to 1048576"),
+        (
+            "= 1000\n",
+            "= 1000\nlargest_contribution = 0\n",
+            "`/limits/largest_contribution`: must be a whole number from 1 to 1000000000",
+        ),
         ("[\"school\"]", "[]", "`/principles/0/groups_by`: must not be empty"),
         ("[\"school\"]", "\"school\"", "`/principles/0/groups_by`: must be an array"),
         ("\"level\"", "1", "`/principles/0/measures/1`: must be text that is not empty"),

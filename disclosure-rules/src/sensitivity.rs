@@ -15,8 +15,8 @@ pub struct Contribution {
 }
 
 impl Contribution {
-    /// Bounds made consistent: no more rows in a group than in all, no more groups than rows, no more rows than
-    /// the groups can hold.
+    /// Bounds made consistent: no more rows in a group than in all, no more groups than rows, no more rows
+    /// than the groups can hold.
     pub fn new(rows: u64, rows_per_group: u64, groups: u64) -> Contribution {
         let rows = rows.max(1);
         let groups = groups.clamp(1, rows);
@@ -43,6 +43,11 @@ impl Contribution {
         u128::from(self.rows).saturating_mul(u128::from(row_bound))
     }
 
+    /// The same bounds where every pupil's rows are cut at `rows` in all.
+    pub fn at_most(&self, rows: u64) -> Contribution {
+        Contribution::new(self.rows.min(rows), self.rows_per_group, self.groups)
+    }
+
     /// The bounds for counting pupils rather than rows: at most one in a group.
     pub fn of_pupils(&self) -> Contribution {
         Contribution::new(self.groups, 1, self.groups)
@@ -50,38 +55,5 @@ impl Contribution {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The largest Σnᵢ² by trying every way to place rows.
-    fn brute(rows: u64, per_group: u64, groups: u64) -> u128 {
-        if groups == 0 || rows == 0 {
-            return 0;
-        }
-        (0..=per_group.min(rows))
-            .map(|n| u128::from(n * n) + brute(rows - n, per_group, groups - 1))
-            .max()
-            .unwrap_or(0)
-    }
-
-    proptest! {
-        #[test]
-        fn l2_is_the_worst_case(rows in 1u64..9, per_group in 1u64..6, groups in 1u64..5, bound in 1u64..4) {
-            let contribution = Contribution::new(rows, per_group, groups);
-            prop_assert_eq!(contribution.l2_squared(bound), brute(rows, per_group, groups) * u128::from(bound * bound));
-        }
-    }
-
-    #[test]
-    fn one_row_in_one_group_changes_one_total_by_one() {
-        assert_eq!(Contribution::new(1, 1, 1).l2_squared(1), 1);
-        assert_eq!(
-            Contribution::new(4, 1, 4).l2_squared(1),
-            4,
-            "design example: four rows, one per group: L2 of 2"
-        );
-        assert_eq!(Contribution::new(4, 4, 4).l2_squared(1), 16);
-        assert_eq!(Contribution::new(4, 4, 4).of_pupils().l2_squared(1), 4);
-    }
-}
+#[path = "sensitivity_tests.rs"]
+mod tests;

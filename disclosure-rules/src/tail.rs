@@ -1,4 +1,39 @@
-//! Tails of the discrete Gaussian: thresholds and intervals, exact for small scales, conservative for large.
+//! Tails of the noise: thresholds and intervals. Discrete Gaussian: exact for small scales, conservative for
+//! large; discrete Laplace: exact.
+
+use crate::measure::Guarantee;
+
+/// The noise on one integer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noise {
+    /// Discrete Gaussian where concentrated, discrete Laplace where pure.
+    pub guarantee: Guarantee,
+    /// Its scale: the Gaussian's standard deviation, the Laplace's mean magnitude (or a little more).
+    pub scale: f64,
+}
+
+impl Noise {
+    /// The least integer q with P(X ≥ q) ≤ `p` (or a little more). `p` is in (0, 1/2].
+    pub fn upper_quantile(&self, p: f64) -> i64 {
+        match self.guarantee {
+            Guarantee::Concentrated => upper_quantile(self.scale, p),
+            Guarantee::Pure => laplace_quantile(self.scale, p),
+        }
+    }
+
+    /// The least integer w with P(|X| ≤ w) ≥ `confidence` (or a little more).
+    pub fn half_width(&self, confidence: f64) -> i64 {
+        self.upper_quantile((1.0 - confidence) / 2.0) - 1
+    }
+
+    /// Variance, or a little more.
+    pub fn variance(&self) -> f64 {
+        match self.guarantee {
+            Guarantee::Concentrated => self.scale * self.scale,
+            Guarantee::Pure => 2.0 * self.scale * self.scale,
+        }
+    }
+}
 
 /// Above this scale the continuous bound is at most one part in a hundred wider than the exact tail.
 const EXACT_UP_TO: f64 = 100.0;
@@ -19,6 +54,13 @@ pub fn upper_quantile(sigma: f64, p: f64) -> i64 {
 /// The least integer w with P(|X| ≤ w) ≥ `confidence` (or a little more).
 pub fn half_width(sigma: f64, confidence: f64) -> i64 {
     upper_quantile(sigma, (1.0 - confidence) / 2.0) - 1
+}
+
+/// The same for X discrete Laplace: with α = e^(-1/scale), P(X ≥ q) = α^q/(1+α) for q ≥ 1.
+fn laplace_quantile(scale: f64, p: f64) -> i64 {
+    let alpha = (-1.0 / scale).exp();
+    let q = -(p * (1.0 + alpha)).ln() * scale;
+    ((q * (1.0 + 1e-12)).ceil() as i64).max(1)
 }
 
 fn exact_quantile(sigma: f64, p: f64) -> i64 {
@@ -74,6 +116,24 @@ mod tests {
                 assert!(tail(q - 1) > p * (1.0 - 1e-9), "sigma {sigma}, p {p}");
             }
         }
+    }
+
+    #[test]
+    fn laplace_quantiles_bound_the_tail_and_are_least() {
+        for scale in [0.05, 0.7, 3.0, 40.0] {
+            for p in [0.5, 0.05, 0.025, 1e-6] {
+                let weight = |k: i64| (-(k.abs() as f64) / scale).exp();
+                let total: f64 = (-4000..=4000).map(weight).sum();
+                let tail = |q: i64| (q..=4000).rev().map(weight).sum::<f64>() / total;
+                let q = Noise { guarantee: Guarantee::Pure, scale }.upper_quantile(p);
+                assert!(tail(q) <= p * (1.0 + 1e-9), "scale {scale}, p {p}");
+                assert!(q == 1 || tail(q - 1) > p * (1.0 - 1e-9), "scale {scale}, p {p}");
+            }
+        }
+        let noise = Noise { guarantee: Guarantee::Pure, scale: 10.0 };
+        // P(|X| > w) of the continuous Laplace is e^(-w/10): 29.96 at 5%.
+        assert_eq!(noise.half_width(0.95), 30);
+        assert_eq!(Noise { guarantee: Guarantee::Pure, scale: 1e-3 }.half_width(0.95), 0);
     }
 
     #[test]
