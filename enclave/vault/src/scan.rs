@@ -1,18 +1,20 @@
-//! [`StoredTable`]: a table of a snapshot as DataFusion reads it. One partition per part; rows of a private table
-//! come in the order of their pupil, and it says so.
+//! [`StoredTables`]: the tables of a snapshot as DataFusion reads them, one part of the pupils at a time. A
+//! pupil is in the part of the same number in every private table, so that what is asked of one pupil stays
+//! in one part. Rows of a private table come in the order of their pupil, and it says so.
 
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, internal_err, plan_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::parquet_encryption::EncryptionFactory;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableSource, TableType};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
@@ -21,26 +23,61 @@ use queries::emit::UNIT;
 use crate::parquet_key;
 use crate::snapshot::{Part, Snapshot};
 
-/// One table of one snapshot.
+/// The tables of one snapshot.
+pub(crate) struct StoredTables {
+    snapshot: Snapshot,
+    keys: Arc<dyn EncryptionFactory>,
+}
+
+impl StoredTables {
+    pub(crate) fn of(snapshot: &Snapshot) -> StoredTables {
+        StoredTables { snapshot: snapshot.clone(), keys: parquet_key::encryption_factory(snapshot) }
+    }
+
+    /// A public table whole. A private one is not there.
+    pub(crate) fn public(&self, name: &str) -> Result<Arc<dyn TableSource>> {
+        self.find(name, None)
+    }
+
+    /// A public table whole, or one part of a private one.
+    pub(crate) fn part(&self, name: &str, part: u32) -> Result<Arc<dyn TableSource>> {
+        self.find(name, Some(part))
+    }
+
+    fn find(&self, name: &str, part: Option<u32>) -> Result<Arc<dyn TableSource>> {
+        let Some(table) = self.snapshot.table(name) else {
+            return plan_err!("table is not in the snapshot");
+        };
+        let parts = match (table.private, part) {
+            (false, _) => table.parts.clone(),
+            (true, None) => return plan_err!("table is not public"),
+            (true, Some(part)) => {
+                // Parts that are cut differently would put a pupil's rows into different ones.
+                if table.parts.len() != self.snapshot.partitions as usize {
+                    return internal_err!("a table has another number of parts than its snapshot");
+                }
+                table.parts.get(part as usize).cloned().into_iter().collect()
+            }
+        };
+        if parts.is_empty() {
+            return internal_err!("a table has no such part");
+        }
+        Ok(provider_as_source(Arc::new(StoredTable {
+            schema: Arc::clone(&table.schema),
+            parts,
+            private: table.private,
+            keys: Arc::clone(&self.keys),
+        })))
+    }
+}
+
+/// Some parts of one table, read one after the other.
 #[derive(Debug)]
-pub(crate) struct StoredTable {
+struct StoredTable {
     schema: SchemaRef,
     parts: Vec<Part>,
     private: bool,
     keys: Arc<dyn EncryptionFactory>,
-}
-
-impl StoredTable {
-    /// The table of that name, if it has been ingested.
-    pub(crate) fn find(snapshot: &Snapshot, name: &str) -> Option<StoredTable> {
-        let table = snapshot.table(name)?;
-        Some(StoredTable {
-            schema: Arc::clone(&table.schema),
-            parts: table.parts.clone(),
-            private: table.private,
-            keys: parquet_key::encryption_factory(snapshot),
-        })
-    }
 }
 
 #[async_trait::async_trait]
@@ -62,20 +99,20 @@ impl TableProvider for StoredTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source =
             ParquetSource::new(Arc::clone(&self.schema)).with_encryption_factory(Arc::clone(&self.keys));
-        let group = |part: &Part| {
+        let file = |part: &Part| {
             let path = part
                 .store_path()
                 .ok_or_else(|| DataFusionError::Internal("a part has no path".to_owned()))?;
-            Ok(FileGroup::new(vec![PartitionedFile::new(path.to_string(), part.size)]))
+            Ok(PartitionedFile::new(path.to_string(), part.size))
         };
-        let groups = self.parts.iter().map(group).collect::<Result<Vec<_>>>()?;
+        let files = self.parts.iter().map(file).collect::<Result<Vec<_>>>()?;
         let by_pupil = || -> Result<Option<LexOrdering>> {
             let sort = PhysicalSortExpr::new(col(UNIT, &self.schema)?, SortOptions::new(false, false));
             Ok(LexOrdering::new([sort]))
         };
         let ordering = if self.private { by_pupil()?.into_iter().collect() } else { vec![] };
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(groups)
+            .with_file_group(FileGroup::new(files))
             .with_output_ordering(ordering)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)

@@ -1,4 +1,5 @@
-//! [`Engine`]: DataFusion, set up so that pupils stay in order, nothing is spilled to disk, and memory is bounded.
+//! [`Engine`]: DataFusion, set up so that pupils stay in order, nothing is spilled to disk, and memory is
+//! bounded.
 
 use std::sync::Arc;
 
@@ -6,13 +7,14 @@ use arrow::compute::SortOptions;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use disclosure_rules::rules::Limits;
@@ -47,24 +49,37 @@ impl Engine {
         self.context.task_ctx()
     }
 
+    /// What is held beside DataFusion's operators counts against the same memory.
+    pub(super) fn memory(&self, of: &str) -> MemoryReservation {
+        MemoryConsumer::new(of).register(&self.context.runtime_env().memory_pool)
+    }
+
     pub(super) async fn plan(&self, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
         self.context.state().create_physical_plan(logical).await
     }
 
-    /// A physical plan whose every partition holds whole pupils in order. Sorts in memory where a join has lost
-    /// the order; refuses to run where rows could have been dealt out anew.
+    /// A physical plan of one partition, with its pupils in order. Sorts in memory where a join has lost the
+    /// order; refuses to run where rows could have been dealt out anew.
     pub(super) async fn plan_by_pupil(&self, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
         let physical = self.plan(logical).await?;
         if deals_out(&physical) {
             return internal_err!("a plan over pupils was repartitioned");
         }
         let by_pupil = PhysicalSortExpr::new(col(UNIT, &physical.schema())?, SortOptions::new(false, false));
-        if physical.equivalence_properties().ordering_satisfy([by_pupil.clone()])? {
-            return Ok(physical);
-        }
+        let in_order = physical.equivalence_properties().ordering_satisfy([by_pupil.clone()])?;
         let ordering =
             LexOrdering::new([by_pupil]).ok_or_else(|| DataFusionError::Internal("no order".to_owned()))?;
-        Ok(Arc::new(SortExec::new(ordering, physical).with_preserve_partitioning(true)))
+        let sorted: Arc<dyn ExecutionPlan> = if in_order {
+            physical
+        } else {
+            Arc::new(SortExec::new(ordering.clone(), physical).with_preserve_partitioning(true))
+        };
+        // The sides of a union hold the same pupils.
+        if sorted.output_partitioning().partition_count() == 1 {
+            Ok(sorted)
+        } else {
+            Ok(Arc::new(SortPreservingMergeExec::new(ordering, sorted)))
+        }
     }
 }
 

@@ -1,34 +1,45 @@
-//! [`Vault::evaluate`]: DataFusion reads, filters and joins; pupils are bounded and added up in one streaming pass
-//! over each part, in the order of pupils; the totals come out sealed.
+//! [`Vault::evaluate`]: DataFusion reads, filters and joins one part of the pupils after the other; pupils
+//! are bounded and added up in one streaming pass over each part, in the order of pupils; the totals come out
+//! sealed.
+//!
+//! In reading order: `engine` (DataFusion, confined) · `contribute` (rows → pupils) · `rows` (what a row
+//! adds) · `bounds` (which rows count) · `numbering`, `tally` (what the groups of one grouping come to) ·
+//! `race` (the same under many bounds at once) · `totals` (of all parts).
 
+mod bounds;
 mod contribute;
 mod engine;
+mod numbering;
+mod race;
+mod rows;
+mod tally;
+mod totals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::catalog::default_table_source::provider_as_source;
-use datafusion::common::{DataFusionError, plan_err};
-use datafusion::execution::TaskContext;
-use datafusion::logical_expr::TableSource;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::common::{DataFusionError, Result as Done};
+use datafusion::physical_plan::execute_stream;
 use disclosure_rules::measure::GroupKeys;
 use disclosure_rules::rules::Limits;
 use disclosure_rules::{Exact, PlanDigest, Value};
-use futures::{StreamExt, TryStreamExt};
-use queries::PrivatePlan;
-use queries::tree::Rel;
+use futures::TryStreamExt;
+use queries::Stage;
+use queries::tree::{Literal, Rel};
+use tokio::task::JoinSet;
 
-use crate::scan::StoredTable;
+use crate::scan::StoredTables;
 use crate::snapshot::Snapshot;
 use crate::vault::Vault;
-use contribute::{Contributions, Totals};
+use bounds::Secret;
+use contribute::{Contributions, Sums};
 use engine::Engine;
+use totals::Totals;
 
-/// Why a plan was not evaluated. None of these says anything about a row.
+/// Why a stage was not evaluated. None of these says anything about a row.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// The snapshot lacks something that the plan reads: known before anything is charged.
+    /// The snapshot lacks something that the stage reads: known before anything is charged.
     #[error("`{0}` holds no data yet")]
     NotIngested(String),
     /// The public keys are more than the rule set allows: known before anything is charged.
@@ -47,100 +58,130 @@ impl From<DataFusionError> for EvaluateError {
 }
 
 impl Vault {
-    /// The keys of a plan's answer, from public tables and listed values alone; and whether the snapshot has what
-    /// the plan reads.
+    /// The keys of a stage's finest grouping, from public tables and listed values alone; and whether the
+    /// snapshot has what the stage reads.
     pub async fn keys(
         &self,
-        plan: &PrivatePlan,
+        stage: &Stage,
         snapshot: &Snapshot,
         limits: &Limits,
     ) -> Result<GroupKeys, EvaluateError> {
-        check_ingested(plan.source(), snapshot)?;
-        if plan.has_unknown_keys() {
+        check_ingested(stage.source(), snapshot)?;
+        if stage.groupings().iter().any(|grouping| grouping.unknown_keys) {
             return Ok(GroupKeys::Unknown);
         }
-        let Some(logical) = queries::emit::public_keys(plan, &|name| table_source(snapshot, name))? else {
-            return Ok(GroupKeys::Public(vec![vec![]]));
-        };
-        let engine = Engine::new(limits)?;
-        let physical = engine.plan(&logical).await?;
-        let work = async {
+        let (engine, tables, stage) = (Engine::new(limits)?, StoredTables::of(snapshot), stage.clone());
+        within(limits, async move {
+            let Some(logical) = queries::emit::public_keys(&stage, &|name| tables.public(name))? else {
+                return Ok(GroupKeys::Public(vec![vec![]]));
+            };
             let mut keys = Vec::new();
-            let mut batches = datafusion::physical_plan::execute_stream(physical, engine.task())?;
+            let mut batches = execute_stream(engine.plan(&logical).await?, engine.task())?;
             while let Some(batch) = batches.try_next().await? {
                 for row in 0..batch.num_rows() {
-                    let key = batch.columns().iter().map(|column| contribute::key_value(column, row));
-                    keys.push(key.collect::<Result<Vec<Value>, DataFusionError>>()?);
+                    let key = batch.columns().iter().map(|column| rows::key_value(column, row));
+                    keys.push(key.collect::<Done<Vec<Value>>>()?);
                 }
-                if keys.len() as u64 > plan.max_groups() {
-                    return Err(EvaluateError::TooManyKeys(plan.max_groups()));
+                if keys.len() as u64 > stage.max_groups() {
+                    return Err(EvaluateError::TooManyKeys(stage.max_groups()));
                 }
             }
             Ok(GroupKeys::Public(keys))
-        };
-        within(limits, work).await
+        })
+        .await
     }
 
-    /// The exact totals of a plan, sealed under `digest`. Bounds each pupil's contribution as the plan says;
-    /// which of an over-contributing pupil's rows and groups are kept is decided by a fresh secret.
+    /// The exact totals of a stage, sealed under `digest`; `bindings` are the constants that earlier releases
+    /// gave. Bounds each pupil's contribution as the stage says; which of an over-contributing pupil's rows
+    /// and groups are kept is decided by a fresh secret.
     pub async fn evaluate(
         &self,
-        plan: &PrivatePlan,
+        stage: &Stage,
+        bindings: &[Literal],
         digest: PlanDigest,
         snapshot: &Snapshot,
         limits: &Limits,
     ) -> Result<Exact, EvaluateError> {
-        let logical = queries::emit::source(plan, &|name| table_source(snapshot, name))?;
-        let engine = Engine::new(limits)?;
-        let physical = engine.plan_by_pupil(&logical).await?;
-        let secret = Arc::new(contribute::Secret::fresh().map_err(|_| EvaluateError::Failed)?);
-        let work = async {
-            let parts = physical.output_partitioning().partition_count();
-            let tasks = futures::stream::iter((0..parts).map(|part| {
-                let contributions = Contributions::new(plan, Arc::clone(&secret));
-                tokio::spawn(add_up(Arc::clone(&physical), part, engine.task(), contributions))
-            }));
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let mut totals = Totals::default();
-            let mut done = tasks.buffer_unordered(cores);
-            while let Some(part) = done.next().await {
-                totals.merge(part.map_err(|_| EvaluateError::Failed)??);
-                if totals.groups() as u64 > plan.max_groups() {
-                    return Err(EvaluateError::Failed);
-                }
+        let job = Arc::new(Job::new(stage, bindings, snapshot, limits)?);
+        within(limits, async move { Ok(Exact::seal(digest, job.run().await?.into_groups())) }).await
+    }
+}
+
+/// A stage over a snapshot.
+struct Job {
+    stage: Stage,
+    bindings: Vec<Literal>,
+    tables: StoredTables,
+    engine: Engine,
+    secret: Arc<Secret>,
+    sums: Sums,
+    parts: u32,
+}
+
+impl Job {
+    fn new(
+        stage: &Stage,
+        bindings: &[Literal],
+        snapshot: &Snapshot,
+        limits: &Limits,
+    ) -> Result<Job, EvaluateError> {
+        Ok(Job {
+            stage: stage.clone(),
+            bindings: bindings.to_vec(),
+            tables: StoredTables::of(snapshot),
+            engine: Engine::new(limits)?,
+            secret: Arc::new(Secret::fresh().map_err(|_| EvaluateError::Failed)?),
+            sums: Sums::of(stage),
+            parts: snapshot.partitions,
+        })
+    }
+
+    /// Adds up all parts, as many at a time as there are cores.
+    async fn run(self: Arc<Job>) -> Result<Totals, EvaluateError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut waiting = 0..self.parts;
+        let mut running: JoinSet<_> =
+            waiting.by_ref().take(cores).map(|part| self.clone().part(part)).collect();
+        let mut totals = Totals::none(self.sums.groupings.len());
+        let memory = self.engine.memory("totals");
+        while let Some(part) = running.join_next().await {
+            totals.merge(part.map_err(|_| EvaluateError::Failed)??);
+            if totals.most_groups() as u64 > self.sums.max_groups {
+                return Err(EvaluateError::Failed);
             }
-            Ok(Exact::seal(digest, totals.into_groups()))
-        };
-        within(limits, work).await
+            memory.try_resize(totals.size())?;
+            running.extend(waiting.next().map(|part| self.clone().part(part)));
+        }
+        Ok(totals)
+    }
+
+    /// Adds up one part.
+    async fn part(self: Arc<Job>, part: u32) -> Done<Totals> {
+        let tables = |name: &str| self.tables.part(name, part);
+        let logical = queries::emit::source(&self.stage, &self.bindings, &tables)?;
+        let physical = self.engine.plan_by_pupil(&logical).await?;
+        let memory = self.engine.memory("pupils");
+        let mut contributions = Contributions::new(&self.sums, Arc::clone(&self.secret), memory)?;
+        let mut batches = physical.execute(0, self.engine.task())?;
+        while let Some(batch) = batches.try_next().await? {
+            contributions.add(&batch)?;
+        }
+        contributions.finish()
     }
 }
 
-async fn add_up(
-    physical: Arc<dyn ExecutionPlan>,
-    part: usize,
-    task: Arc<TaskContext>,
-    contributions: Result<Contributions, DataFusionError>,
-) -> Result<Totals, EvaluateError> {
-    let mut contributions = contributions?;
-    let mut batches = physical.execute(part, task)?;
-    while let Some(batch) = batches.try_next().await? {
-        contributions.add(&batch)?;
-    }
-    Ok(contributions.finish()?)
-}
-
-async fn within<T>(
+/// Runs within the time limit, and stops what is running when that is over or nobody waits any longer. A
+/// panic is one more failure.
+async fn within<T: Send + 'static>(
     limits: &Limits,
-    work: impl Future<Output = Result<T, EvaluateError>>,
+    work: impl Future<Output = Result<T, EvaluateError>> + Send + 'static,
 ) -> Result<T, EvaluateError> {
     let most = Duration::from_secs(limits.timeout_seconds);
-    tokio::time::timeout(most, work).await.unwrap_or(Err(EvaluateError::Failed))
-}
-
-fn table_source(snapshot: &Snapshot, name: &str) -> Result<Arc<dyn TableSource>, DataFusionError> {
-    match StoredTable::find(snapshot, name) {
-        Some(table) => Ok(provider_as_source(Arc::new(table))),
-        None => plan_err!("table is not in the snapshot"),
+    let mut running = JoinSet::new();
+    running.spawn(work);
+    match tokio::time::timeout(most, running.join_next()).await {
+        Ok(Some(Ok(done))) => done,
+        _ => Err(EvaluateError::Failed),
     }
 }
 
