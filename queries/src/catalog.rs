@@ -117,8 +117,8 @@ impl ContextProvider for Catalog<'_> {
         function::aggregate_udf(name)
     }
 
-    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
-        None
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        function::planned_window(name)
     }
 
     fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {

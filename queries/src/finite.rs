@@ -1,4 +1,4 @@
-//! Conditions over columns whose values the contract lists, decided by trying every value.
+//! Expressions over columns whose values are listed, decided by trying every combination.
 
 use std::sync::{Arc, LazyLock};
 
@@ -6,9 +6,12 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatc
 use datafusion::arrow::datatypes::{Field as ArrowField, Schema};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::TableSource;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::SessionContext;
 use disclosure_rules::Value;
 use disclosure_rules::value::Day;
+use memoranda::Kind;
 
 use crate::answer::Datum;
 use crate::catalog::data_type;
@@ -17,31 +20,98 @@ use crate::tree::{Expr, Field};
 
 static ENGINE: LazyLock<SessionContext> = LazyLock::new(SessionContext::new);
 
-/// How many of a column's listed values (and NULL, where it may be missing) pass all the conditions, each of
-/// which reads this column only. `None` where the contract lists no values.
-pub(crate) fn surviving(index: usize, field: &Field, conditions: &[&Expr]) -> Option<u64> {
-    let mut values = field.values.clone()?;
-    if field.nullable {
-        values.push(Value::Null);
-    }
-    let mut alive = vec![true; values.len()];
-    let scalars = values.iter().map(|value| scalar(value, field.kind)).collect::<Result<Vec<_>>>().ok()?;
+/// Most combinations that are tried: ten years of days are fewer.
+const MAX_COMBINATIONS: usize = 4_000;
+
+/// What a column can be: NULL, where it may be missing, is among the values.
+type Choices = Vec<Vec<Value>>;
+
+/// Drops the values (and NULL) that no row can have for which the conditions are true. Of a condition over
+/// several columns, a value stays if it passes beside some values of the others.
+pub(crate) fn narrow(fields: &mut [Field], conditions: &[&Expr]) {
+    let mut conditions: Vec<&Expr> = conditions.to_vec();
+    conditions.sort_by_key(|condition| condition.columns().len());
     for condition in conditions {
-        debug_assert_eq!(condition.columns(), [index]);
-        let verdicts = evaluate(
-            &condition.renumber(&|_| 0),
-            std::slice::from_ref(field),
-            std::slice::from_ref(&scalars),
-            scalars.len(),
-        )
-        .ok()?;
-        let verdicts =
-            verdicts.as_boolean_opt()?.iter().map(|verdict| verdict == Some(true)).collect::<Vec<_>>();
-        alive.iter_mut().zip(verdicts).for_each(|(alive, verdict)| *alive &= verdict);
+        let columns = condition.columns();
+        let Some(choices) = choices(&columns, fields, |field| field.values.clone()) else { continue };
+        let Some(verdicts) = tried(condition, &columns, fields, &choices) else { continue };
+        let Some(verdicts) = verdicts.as_boolean_opt() else { continue };
+        let mut alive: Vec<Vec<bool>> = choices.iter().map(|values| vec![false; values.len()]).collect();
+        for row in (0..verdicts.len()).filter(|row| verdicts.is_valid(*row) && verdicts.value(*row)) {
+            for (alive, place) in alive.iter_mut().zip(places(row, &choices)) {
+                alive[place] = true;
+            }
+        }
+        for ((index, values), alive) in columns.into_iter().zip(choices).zip(alive) {
+            let kept: Vec<Value> =
+                values.into_iter().zip(alive).filter(|(_, alive)| *alive).map(|(value, _)| value).collect();
+            fields[index].nullable &= kept.contains(&Value::Null);
+            fields[index].values = Some(kept.into_iter().filter(|value| *value != Value::Null).collect());
+        }
     }
-    Some(alive.into_iter().filter(|alive| *alive).count() as u64)
 }
 
+/// The values that an expression can have, in order, with NULL first if it is one of them. `None` where there
+/// are too many to try, or the results are numbers with decimals or times.
+pub(crate) fn outcomes(expr: &Expr, fields: &[Field]) -> Option<Vec<Value>> {
+    let columns = expr.columns();
+    let choices = choices(&columns, fields, |field| field.values.clone().or_else(|| days(field)))?;
+    let found = tried(expr, &columns, fields, &choices)?;
+    let found = (0..found.len())
+        .map(|row| value(&ScalarValue::try_from_array(&found, row).ok()?))
+        .collect::<Option<std::collections::BTreeSet<Value>>>()?;
+    Some(found.into_iter().collect())
+}
+
+/// Every day of a date's range.
+fn days(field: &Field) -> Option<Vec<Value>> {
+    let (low, high) = field.range.filter(|_| field.kind == Kind::Date)?;
+    let few = high - low < MAX_COMBINATIONS as f64;
+    few.then(|| (low.ceil() as i32..=high.floor() as i32).map(|day| Value::Date(Day(day))).collect())
+}
+
+/// What each column can be, where they have few combinations.
+fn choices(
+    columns: &[usize],
+    fields: &[Field],
+    listed: impl Fn(&Field) -> Option<Vec<Value>>,
+) -> Option<Choices> {
+    let mut combinations = 1_usize;
+    let choices = columns.iter().map(|index| {
+        let field = fields.get(*index)?;
+        let mut values = listed(field)?;
+        if field.nullable {
+            values.push(Value::Null);
+        }
+        combinations = combinations.checked_mul(values.len()).filter(|all| *all <= MAX_COMBINATIONS)?;
+        Some(values)
+    });
+    choices.collect()
+}
+
+/// Where in each column's choices the combination of that number is.
+fn places(combination: usize, choices: &[Vec<Value>]) -> impl Iterator<Item = usize> + '_ {
+    let mut rest = combination;
+    choices.iter().map(move |values| {
+        let place = rest % values.len();
+        rest /= values.len();
+        place
+    })
+}
+
+/// The expression's value for every combination.
+fn tried(expr: &Expr, columns: &[usize], fields: &[Field], choices: &Choices) -> Option<ArrayRef> {
+    let fields: Vec<Field> = columns.iter().map(|index| fields[*index].clone()).collect();
+    let rows = choices.iter().map(Vec::len).product();
+    let mut inputs: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(rows); columns.len()];
+    for row in 0..rows {
+        for (i, place) in places(row, choices).enumerate() {
+            inputs[i].push(scalar(&choices[i][place], fields[i].kind).ok()?);
+        }
+    }
+    let place = |index: usize| columns.iter().position(|column| *column == index).unwrap_or(0);
+    evaluate(&expr.renumber(&place), &fields, &inputs, rows).ok()
+}
 /// The values of an expression over columns given as lists of `rows` values.
 pub(crate) fn evaluate(
     expr: &Expr,
@@ -66,7 +136,11 @@ pub(crate) fn evaluate(
     let schema = Arc::new(Schema::new(types.collect::<Vec<_>>()));
     let count = RecordBatchOptions::new().with_row_count(Some(rows));
     let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &count)?;
-    let physical = ENGINE.create_physical_expr(emitted, &DFSchema::try_from(schema)?)?;
+    let schema = Arc::new(DFSchema::try_from(schema)?);
+    // Some functions, COALESCE among them, exist only as what they are simplified to.
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&schema)).build());
+    let emitted = simplifier.simplify(simplifier.coerce(emitted, &schema)?)?;
+    let physical = ENGINE.create_physical_expr(emitted, &schema)?;
     physical.evaluate(&batch)?.into_array(rows)
 }
 

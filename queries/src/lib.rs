@@ -4,29 +4,37 @@
 //! Deliberately absent: rows, files, clocks, accounts. A verdict depends on the SQL, the contract, the memorandum
 //! and the rule set alone.
 //!
-//! In reading order: [`refusal`] · `surface` (SQL text → one plain SELECT) · `catalog` (what a memorandum lets SQL
-//! see) · [`tree`] (the closed vocabulary) · `function` (its functions) · `lower` and `lower_expr` (DataFusion's
-//! logical plan → tree) · `range` and `finite` (what is known of values) · `bounds` (lineage and contribution) ·
-//! [`verify`] (the door) · [`plan`] (what it gives) · [`emit`] (tree → DataFusion, every expression total) ·
-//! [`answer`] (post-processing of noisy values).
+//! In reading order: [`refusal`] · `surface` (SQL text → one SELECT) · `catalog` (what a memorandum lets SQL see) ·
+//! [`tree`] (the closed vocabulary of rows) · [`post`] (of released tables) · `function` (its functions) · `lower`
+//! (DataFusion's logical plan → trees) · `fields`, `range` and `finite`
+//! (what is known of values) · `bounds` and `lineage` (what one pupil can have) · `key_source` and `measured` (keys and
+//! measures) · [`verify`] (the door) · [`plan`] (what it gives) · [`emit`] (tree → DataFusion, every expression total) ·
+//! [`answer`] (post-processing of noisy values) · `vocabulary` (what the page for researchers lists).
 
 pub mod answer;
 mod bounds;
 mod catalog;
 pub mod emit;
+mod fields;
 mod finite;
 mod function;
+mod key_source;
+mod lineage;
 mod lower;
-mod lower_expr;
+mod measured;
 pub mod plan;
+pub mod post;
 mod range;
 pub mod refusal;
 mod surface;
 pub mod tree;
 mod verify;
+mod vocabulary;
 
 pub use answer::Answer;
 pub use finite::value;
-pub use plan::PrivatePlan;
+pub use function::Totality;
+pub use plan::{PrivatePlan, Stage};
 pub use refusal::{Refusal, Rule};
 pub use verify::{Options, verify};
+pub use vocabulary::{Vocabulary, vocabulary};

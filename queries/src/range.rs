@@ -2,15 +2,19 @@
 //! accuracy, never privacy: values are clamped to it.
 
 use disclosure_rules::Value;
+use disclosure_rules::value::Day;
 use memoranda::Kind;
 
 use crate::function::Function;
 use crate::tree::{Binary, Expr, Field, Literal, Unary};
 
-/// Least and greatest value; infinite where nothing is known.
+/// Least and greatest value, of a date in days since 1970-01-01; infinite where nothing is known.
 pub(crate) type Range = (f64, f64);
 
-const ANY: Range = (f64::NEG_INFINITY, f64::INFINITY);
+pub(crate) const ANY: Range = (f64::NEG_INFINITY, f64::INFINITY);
+
+/// 2^63.
+const WRAPS: f64 = 9_223_372_036_854_775_808.0;
 
 /// The range of a number over the columns of a relation.
 pub(crate) fn of(expr: &Expr, fields: &[Field]) -> Range {
@@ -20,14 +24,19 @@ pub(crate) fn of(expr: &Expr, fields: &[Field]) -> Range {
         Expr::Literal(Literal::Float(f)) => (*f, *f),
         Expr::Literal(Literal::Value(Value::Int(i))) => (*i as f64, *i as f64),
         Expr::Literal(Literal::Value(Value::Bool(b))) => (f64::from(u8::from(*b)), f64::from(u8::from(*b))),
-        Expr::Literal(_) => ANY,
+        Expr::Literal(Literal::Value(Value::Date(day))) => (f64::from(day.0), f64::from(day.0)),
+        Expr::Literal(_) | Expr::Noisy(..) => ANY,
         Expr::Unary(Unary::Negate, operand) => {
             let (low, high) = range(operand);
             (-high, -low)
         }
         Expr::Unary(..) | Expr::In(..) | Expr::Like { .. } => (0.0, 1.0),
         Expr::Binary(op, left, right) => {
-            binary(*op, range(left), range(right), expr.kind() == Some(Kind::Integer))
+            let whole = expr.kind() == Some(Kind::Integer);
+            let (low, high) = binary(*op, range(left), range(right), whole);
+            // Whole numbers that do not fit in 64 bits wrap around, to anywhere.
+            let wraps = whole && (low < -WRAPS || high >= WRAPS);
+            if wraps { ANY } else { (low, high) }
         }
         Expr::Case(branches, otherwise) => branches
             .iter()
@@ -42,6 +51,7 @@ pub(crate) fn of(expr: &Expr, fields: &[Field]) -> Range {
                 let (low, high) = range(operand);
                 (low.trunc(), high.trunc())
             }
+            (Some(Kind::Date), Kind::Date) => range(operand),
             (_, Kind::Boolean) => (0.0, 1.0),
             _ => ANY,
         },
@@ -49,26 +59,30 @@ pub(crate) fn of(expr: &Expr, fields: &[Field]) -> Range {
     }
 }
 
+fn is_finite((low, high): Range) -> bool {
+    low.is_finite() && high.is_finite()
+}
+
 /// The range of a branch that can have a value.
 fn known(fields: &[Field]) -> impl Fn(&Expr) -> Option<Range> + '_ {
     |value| value.kind().map(|_| of(value, fields))
 }
 
-fn hull(a: Range, b: Range) -> Range {
+pub(crate) fn hull(a: Range, b: Range) -> Range {
     (a.0.min(b.0), a.1.max(b.1))
 }
 
+/// Of a function that is monotone in each argument.
+fn corners(a: Range, b: Range, f: fn(f64, f64) -> f64) -> Range {
+    let all = [f(a.0, b.0), f(a.0, b.1), f(a.1, b.0), f(a.1, b.1)];
+    if all.iter().any(|c| c.is_nan()) {
+        return ANY;
+    }
+    (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+}
+
 fn binary(op: Binary, a: Range, b: Range, whole: bool) -> Range {
-    let of_corners = |f: fn(f64, f64) -> f64| {
-        let corners = [f(a.0, b.0), f(a.0, b.1), f(a.1, b.0), f(a.1, b.1)];
-        if corners.iter().any(|c| c.is_nan()) {
-            return ANY;
-        }
-        (
-            corners.iter().copied().fold(f64::INFINITY, f64::min),
-            corners.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        )
-    };
+    let of_corners = |f: fn(f64, f64) -> f64| corners(a, b, f);
     match op {
         Binary::Add => (a.0 + b.0, a.1 + b.1),
         Binary::Subtract => (a.0 - b.1, a.1 - b.0),
@@ -98,9 +112,21 @@ fn call(function: Function, args: &[Expr], fields: &[Field]) -> Range {
         Function::Ceil => (first.0.ceil(), first.1.ceil()),
         Function::Floor => (first.0.floor(), first.1.floor()),
         Function::Round => (first.0.floor(), first.1.ceil()),
+        Function::Trunc => (first.0.trunc(), first.1.trunc()),
         Function::Sign => (-1.0, 1.0),
+        Function::Cbrt => (first.0.cbrt(), first.1.cbrt()),
+        // Of zero and below there is no logarithm.
+        Function::Ln => (first.0.max(0.0).ln(), first.1.max(0.0).ln()),
+        Function::Log10 => (first.0.max(0.0).log10(), first.1.max(0.0).log10()),
+        Function::Log2 => (first.0.max(0.0).log2(), first.1.max(0.0).log2()),
+        Function::Length | Function::Strpos => (0.0, f64::INFINITY),
         Function::Sqrt => (0.0, first.1.max(0.0).sqrt()),
         Function::Exp => (first.0.exp(), first.1.exp()),
+        // Of bases that are not negative; of zero to a negative power there is none.
+        Function::Power if first.0 >= 0.0 => {
+            let power = ranges.get(1).copied().unwrap_or(ANY);
+            if first.0 > 0.0 || power.0 >= 0.0 { corners(first, power, f64::powf) } else { ANY }
+        }
         Function::NullIf => first,
         Function::Coalesce => all(),
         // Missing arguments are passed over, so only those that are always there bound the result.
@@ -114,6 +140,7 @@ fn call(function: Function, args: &[Expr], fields: &[Field]) -> Range {
         }
         Function::DatePart => match &args[0] {
             Expr::Literal(Literal::Value(Value::Text(part))) => match part.to_ascii_lowercase().as_str() {
+                "year" => args.get(1).map_or(ANY, |date| years(date, of(date, fields))),
                 "quarter" => (1.0, 4.0),
                 "month" => (1.0, 12.0),
                 "week" => (1.0, 53.0),
@@ -128,15 +155,70 @@ fn call(function: Function, args: &[Expr], fields: &[Field]) -> Range {
     }
 }
 
+/// The years of a range of dates.
+fn years(date: &Expr, (low, high): Range) -> Range {
+    let year = |day: f64| {
+        let written = (day.abs() < 700_000.0).then(|| Day(day as i32).to_string())?;
+        written.split('-').next()?.parse::<f64>().ok()
+    };
+    match (date.kind(), year(low), year(high)) {
+        (Some(Kind::Date), Some(low), Some(high)) => (low, high),
+        _ => ANY,
+    }
+}
+
 /// Whether the value may be missing; "yes" where it is not known.
 pub(crate) fn nullable(expr: &Expr, fields: &[Field]) -> bool {
+    let any = |args: &[Expr]| args.iter().any(|arg| nullable(arg, fields));
     match expr {
         Expr::Column(index, _) => fields[*index].nullable,
         Expr::Literal(literal) => *literal == Literal::Value(Value::Null),
         Expr::Call(Function::Coalesce | Function::Least | Function::Greatest, args) => {
             args.iter().all(|arg| nullable(arg, fields))
         }
-        Expr::Unary(Unary::Negate, operand) => nullable(operand, fields),
+        Expr::Call(
+            Function::Abs
+            | Function::Ceil
+            | Function::Floor
+            | Function::Sign
+            | Function::Trunc
+            | Function::Cbrt
+            | Function::Length
+            | Function::Lower
+            | Function::Upper
+            | Function::Trim
+            | Function::LTrim
+            | Function::RTrim
+            | Function::Left
+            | Function::Right
+            | Function::Substr
+            | Function::Replace
+            | Function::Strpos
+            | Function::Contains
+            | Function::StartsWith
+            | Function::EndsWith
+            | Function::RegexpLike,
+            args,
+        ) => any(args),
+        Expr::Unary(Unary::IsNull | Unary::IsTrue | Unary::IsFalse, _)
+        | Expr::Binary(Binary::IsDistinct | Binary::IsNotDistinct, ..) => false,
+        Expr::Unary(Unary::Negate | Unary::Not, operand) => nullable(operand, fields),
+        Expr::Binary(op, left, right) => match op {
+            // NULL where the divisor is zero.
+            Binary::Divide | Binary::Modulo => true,
+            // Numbers with decimals can grow out of all numbers.
+            Binary::Add | Binary::Subtract | Binary::Multiply
+                if expr.kind() == Some(Kind::Number) && !is_finite(of(expr, fields)) =>
+            {
+                true
+            }
+            _ => nullable(left, fields) || nullable(right, fields),
+        },
+        Expr::Like { text, .. } => nullable(text, fields),
+        Expr::In(operand, list) => nullable(operand, fields) || list.contains(&Literal::Value(Value::Null)),
+        Expr::Case(branches, Some(otherwise)) => {
+            nullable(otherwise, fields) || branches.iter().any(|(_, value)| nullable(value, fields))
+        }
         // A whole number or a truth value always has a number that it converts to.
         Expr::Cast(operand, Kind::Number)
             if matches!(operand.kind(), Some(Kind::Integer | Kind::Boolean)) =>

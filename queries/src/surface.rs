@@ -1,35 +1,39 @@
-//! SQL text → one plain SELECT. Every clause that the parser knows is named here: what is not used is refused,
+//! SQL text → one SELECT. Every clause that the parser knows is named here: what is not used is refused,
 //! so that nothing can be dropped silently on the way to a plan.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArguments, GroupByExpr, ObjectName, ObjectNamePart, Query, Select, SetExpr,
-    Spanned, Statement, TableFactor, TimezoneInfo, TypedString, Visit, Visitor,
+    DataType, Distinct, Expr, FunctionArguments, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query,
+    Select, SetExpr, SetOperator, SetQuantifier, Spanned, Statement, TableFactor, TimezoneInfo, TypedString,
+    Visit, Visitor, WindowType,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Span, Token};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::Catalog;
 use crate::function;
 use crate::refusal::{Refusal, Rule, tokens};
 
 /// Longest question, in bytes.
-const MAX_LENGTH: usize = 20_000;
+pub(crate) const MAX_LENGTH: usize = 20_000;
 /// Deepest nesting that is parsed.
-const MAX_DEPTH: usize = 40;
+pub(crate) const MAX_DEPTH: usize = 40;
 /// Longest chain of operators, as in `a + b + c + …`: each is an expression inside the next one.
 ///
 /// The calls that a question of this depth takes fit on the stack of a thread, in a debug build too: a test asks.
-const MAX_CHAIN: usize = 80;
+pub(crate) const MAX_CHAIN: usize = 80;
 /// Deepest nesting of `word(…)`. Where something inside does not parse, sqlparser reads `CAST(…)` once more as a
 /// plain function, so that its time doubles with each that is nested.
-const MAX_CALLS: usize = 12;
+pub(crate) const MAX_CALLS: usize = 12;
+/// Most queries of a question, inside each other or side by side.
+pub(crate) const MAX_QUERIES: usize = 24;
 /// Most expressions of a question.
-const MAX_EXPRESSIONS: usize = 2_000;
+pub(crate) const MAX_EXPRESSIONS: usize = 2_000;
 
-/// Parses one SELECT and checks that it uses nothing but what can be said in the tree.
+/// Parses one question and checks that it uses nothing but what can be said in the tree.
 pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refusal> {
     if sql.len() > MAX_LENGTH {
         return Err(Refusal::new(Rule::Limit, format!("a question is at most {MAX_LENGTH} bytes long")));
@@ -63,8 +67,7 @@ pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refus
         )
         .rewrite("use `--preview` to see what a question would cost and how accurate it would be"));
     };
-    check_query(query)?;
-    let mut walk = Walk { catalog, expressions: 0, depth: 0 };
+    let mut walk = Walk { catalog, views: BTreeSet::new(), queries: 0, expressions: 0, depth: 0 };
     match query.visit(&mut walk) {
         ControlFlow::Break(refusal) => Err(refusal),
         ControlFlow::Continue(()) => Ok(statement),
@@ -123,9 +126,12 @@ fn check_query(query: &Query) -> Result<(), Refusal> {
         format_clause,
         pipe_operators,
     } = query;
-    if let Some(with) = with {
-        return Err(Refusal::new(Rule::Subquery, "WITH is not offered yet: ask in a single SELECT")
-            .location(with.span().start));
+    if with.as_ref().is_some_and(|with| with.recursive) {
+        return Err(clause("WITH RECURSIVE"));
+    }
+    let views = with.iter().flat_map(|with| &with.cte_tables);
+    if views.clone().any(|view| view.from.is_some() || view.materialized.is_some()) {
+        return Err(clause("FROM or MATERIALIZED in WITH"));
     }
     let unused = [
         ("FETCH (write LIMIT)", fetch.is_some()),
@@ -138,12 +144,35 @@ fn check_query(query: &Query) -> Result<(), Refusal> {
     if let Some((name, _)) = unused.iter().find(|(_, used)| *used) {
         return Err(clause(name));
     }
-    match body.as_ref() {
+    check_body(body)
+}
+
+fn check_body(body: &SetExpr) -> Result<(), Refusal> {
+    match body {
         SetExpr::Select(select) => check_select(select),
-        SetExpr::Query(query) => Err(subquery(query.span())),
-        SetExpr::SetOperation { left, .. } => Err(clause("UNION, INTERSECT or EXCEPT")
-            .location(left.span().end)
-            .rewrite("ask the parts as questions of their own")),
+        // Visited on its own.
+        SetExpr::Query(_) => Ok(()),
+        SetExpr::SetOperation { op, set_quantifier, left, right } => {
+            let refused = match (op, set_quantifier) {
+                (SetOperator::Union, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None)
+                | (
+                    SetOperator::Intersect | SetOperator::Except,
+                    SetQuantifier::Distinct | SetQuantifier::None,
+                ) => None,
+                (SetOperator::Intersect | SetOperator::Except, SetQuantifier::All) => {
+                    Some(("INTERSECT ALL or EXCEPT ALL", "leave ALL out"))
+                }
+                _ => Some((
+                    "this set operation",
+                    "UNION [ALL], INTERSECT or EXCEPT, with columns in the same order",
+                )),
+            };
+            if let Some((what, rewrite)) = refused {
+                return Err(clause(what).location(left.span().end).rewrite(rewrite));
+            }
+            check_body(left)?;
+            check_body(right)
+        }
         SetExpr::Values(_) => Err(clause("VALUES")),
         SetExpr::Table(_) => Err(Refusal::new(Rule::RowLevel, "rows of pupils are never shown")),
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
@@ -179,8 +208,10 @@ fn check_select(select: &Select) -> Result<(), Refusal> {
         value_table_mode,
         flavor: _,
     } = select;
-    if distinct.is_some() {
-        return Err(clause("SELECT DISTINCT").rewrite("SELECT key, COUNT(*) … GROUP BY key"));
+    if matches!(distinct, Some(Distinct::On(_))) {
+        return Err(clause("DISTINCT ON").rewrite(
+            "number the rows of each pupil: ROW_NUMBER() OVER (PARTITION BY the pupil ORDER BY …) = 1",
+        ));
     }
     let unused = [
         ("an optimizer hint", !optimizer_hints.is_empty()),
@@ -242,19 +273,24 @@ fn check_factor(factor: &TableFactor) -> Result<(), Refusal> {
             check_factor(&table_with_joins.relation)?;
             table_with_joins.joins.iter().try_for_each(|join| check_factor(&join.relation))
         }
-        TableFactor::Derived { subquery: query, .. } => Err(subquery(query.span())),
+        // The query is visited on its own.
+        TableFactor::Derived { lateral: false, sample: None, .. } => Ok(()),
+        TableFactor::Derived { .. } => Err(clause("LATERAL")),
         _ => Err(clause("this kind of table")),
     }
 }
 
-fn subquery(span: Span) -> Refusal {
-    Refusal::new(Rule::Subquery, "a query inside a query is not offered yet: ask in a single SELECT")
-        .location(span.start)
+/// A name as SQL folds it.
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
 }
 
 /// Table and function names, and forms of expression that must be refused where they stand.
 struct Walk<'a> {
     catalog: &'a Catalog<'a>,
+    /// Names after WITH.
+    views: BTreeSet<String>,
+    queries: usize,
     expressions: usize,
     depth: usize,
 }
@@ -262,8 +298,28 @@ struct Walk<'a> {
 impl Visitor for Walk<'_> {
     type Break = Refusal;
 
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
+        self.queries += 1;
+        if self.queries > MAX_QUERIES {
+            return ControlFlow::Break(Refusal::new(
+                Rule::Limit,
+                format!("a question has at most {MAX_QUERIES} queries inside each other or side by side"),
+            ));
+        }
+        let views = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.views.extend(views.map(|view| folded(&view.alias.name)));
+        match check_query(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => ControlFlow::Break(refusal),
+        }
+    }
+
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Refusal> {
-        if self.catalog.knows(name) {
+        let view = match name.0.as_slice() {
+            [part] => part.as_ident().is_some_and(|ident| self.views.contains(&folded(ident))),
+            _ => false,
+        };
+        if view || self.catalog.knows(name) {
             return ControlFlow::Continue(());
         }
         // Quoted names are not repeated: a path or a person may stand there.
@@ -297,11 +353,11 @@ impl Visitor for Walk<'_> {
             ));
         }
         let refusal = match expr {
-            Expr::Subquery(_)
-            | Expr::Exists { .. }
-            | Expr::InSubquery { .. }
-            | Expr::AnyOp { .. }
-            | Expr::AllOp { .. } => subquery(expr.span()),
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => {
+                Refusal::new(Rule::Subquery, "ANY and ALL are not offered")
+                    .location(expr.span().start)
+                    .rewrite("IN (SELECT …), EXISTS, or a comparison with (SELECT MIN(x) …)")
+            }
             // Planned as a type without a zone: the zone must not be dropped silently.
             Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. })
                 if matches!(
@@ -313,29 +369,24 @@ impl Visitor for Walk<'_> {
                     .location(expr.span().start)
                     .rewrite("CAST(x AS TIMESTAMP)")
             }
-            Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
-                clause("GROUPING SETS, CUBE or ROLLUP")
-                    .location(expr.span().start)
-                    .rewrite("ask each grouping as a question of its own")
-            }
             Expr::Function(call) => {
                 let name = call.name.to_string().to_ascii_lowercase();
-                if call.over.is_some() {
-                    Refusal::new(Rule::Window, format!("`{name}(…) OVER (…)` is not offered yet"))
-                        .location(call.name.span().start)
-                        .rewrite("GROUP BY the partition instead")
-                } else if !call.within_group.is_empty()
+                let named_window = matches!(&call.over, Some(WindowType::NamedWindow(_)));
+                let ordered = !call.within_group.is_empty() && !function::is_quantile(&name);
+                if named_window
+                    || ordered
                     || call.null_treatment.is_some()
                     || call.uses_odbc_syntax
                     || !matches!(call.parameters, FunctionArguments::None)
                 {
                     clause("this form of function call").location(call.name.span().start)
+                } else if function::is_known(&name) || (call.over.is_some() && function::is_window(&name)) {
+                    // Of one pupil's rows some are offered that are not of all: lowering knows which these are.
+                    return ControlFlow::Continue(());
                 } else if let Some(rewrite) = function::refused_aggregate(&name) {
-                    Refusal::new(Rule::Aggregate, format!("`{name}` is not offered yet"))
+                    Refusal::new(Rule::Aggregate, format!("`{name}` is not offered"))
                         .location(call.name.span().start)
                         .rewrite(rewrite)
-                } else if function::is_known(&name) {
-                    return ControlFlow::Continue(());
                 } else {
                     let plain = |part: &ObjectNamePart| {
                         part.as_ident().is_some_and(|ident| ident.quote_style.is_none())

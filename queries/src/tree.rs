@@ -1,12 +1,17 @@
 //! The closed vocabulary: what this tree cannot say is not evaluated. DataFusion's plans are lowered to it, and
 //! fresh plans are emitted from it.
 
+use std::collections::BTreeSet;
+
 use disclosure_rules::Value;
 use memoranda::Kind;
 
 use crate::function::Function;
 
 /// A relation. Its columns are numbered from 0; a join's are its left side's, then its right side's.
+///
+/// Rows are of pupils where a private table is read, else public. Every row of pupils carries its pupil, also where no
+/// column names it: nothing here mixes the rows of two pupils.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rel {
     /// A table of the contract.
@@ -20,7 +25,7 @@ pub enum Rel {
         /// Over the input's columns.
         predicate: Expr,
     },
-    /// Pairs of rows for which the condition is true.
+    /// Pairs of rows for which the condition is true; of two sides with pupils, those of one pupil.
     Join {
         /// Left side.
         left: Box<Rel>,
@@ -28,9 +33,36 @@ pub enum Rel {
         right: Box<Rel>,
         /// Which side keeps its unmatched rows.
         kind: JoinKind,
-        /// Over the columns of both sides; `None` pairs all rows.
+        /// Over the columns of both sides; `None` pairs all rows (of one pupil).
         on: Option<Expr>,
     },
+    /// Expressions over the input's columns, as columns. A column that names the pupil is passed on as it is.
+    Project {
+        /// What is read.
+        input: Box<Rel>,
+        /// Over the input's columns.
+        columns: Vec<Expr>,
+    },
+    /// One row per pupil and combination of keys: the keys, then the calls. `keys` may hold the pupil's own column.
+    Group {
+        /// Rows of pupils.
+        input: Box<Rel>,
+        /// Over the input's columns.
+        keys: Vec<Expr>,
+        /// Aggregates over each pupil's rows.
+        calls: Vec<PupilCall>,
+    },
+    /// The input's columns, then one per window function over the pupil's own rows.
+    Window {
+        /// Rows of pupils.
+        input: Box<Rel>,
+        /// Window functions.
+        calls: Vec<WindowCall>,
+    },
+    /// Different rows; of pupils, within each pupil.
+    Distinct(Box<Rel>),
+    /// All rows of several relations of the same types.
+    Union(Vec<Rel>),
 }
 
 /// A table and its visible columns.
@@ -55,15 +87,107 @@ pub enum JoinKind {
     Left,
     /// Also unmatched rows of the right side.
     Right,
+    /// Also unmatched rows of both sides.
+    Full,
+    /// Rows of the left side that have a match; its columns only.
+    Semi,
+    /// Rows of the left side that have none; its columns only.
+    Anti,
 }
 
-/// A column of a relation, with what the contract says of its values.
+/// An aggregate over the rows of one pupil. Not a release: it is one more column of a row of pupils.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PupilCall {
+    /// What is computed.
+    pub function: PupilFunction,
+    /// Arguments; none for COUNT(*).
+    pub args: Vec<Expr>,
+    /// DISTINCT.
+    pub distinct: bool,
+    /// FILTER (WHERE …).
+    pub filter: Option<Expr>,
+}
+
+/// Aggregates over one pupil's rows. All are total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PupilFunction {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    VarPop,
+    VarSamp,
+    StddevPop,
+    StddevSamp,
+    Median,
+    BoolAnd,
+    BoolOr,
+}
+
+/// A window function over one pupil's rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowCall {
+    /// What is computed.
+    pub function: WindowFunction,
+    /// Arguments.
+    pub args: Vec<Expr>,
+    /// PARTITION BY, beside the pupil.
+    pub partition: Vec<Expr>,
+    /// ORDER BY.
+    pub order: Vec<OrderKey>,
+    /// Rows that an aggregate sees.
+    pub frame: Frame,
+}
+
+/// Window functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum WindowFunction {
+    RowNumber,
+    Rank,
+    DenseRank,
+    Lag,
+    Lead,
+    FirstValue,
+    LastValue,
+    Aggregate(PupilFunction),
+}
+
+/// The rows of a window that an aggregate sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    /// All rows of the partition.
+    Whole,
+    /// From the first row to the current one and its peers (SQL's default with ORDER BY).
+    RangeToCurrent,
+    /// From so many rows before to so many after; `None` is unbounded, negative counts look the other way.
+    Rows(Option<i64>, Option<i64>),
+}
+
+/// One expression of ORDER BY.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderKey {
+    /// Over the columns so far.
+    pub by: Expr,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST.
+    pub nulls_first: bool,
+}
+
+/// A column of a relation, with what is known of its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// Table of the contract.
+    /// Table of the contract; empty where the column is computed.
     pub table: String,
-    /// Column of the contract.
+    /// Column of the contract; empty where the column is computed.
     pub column: String,
+    /// Number of the scan it comes from as it is: tells two readings of one table apart.
+    pub scan: usize,
+    /// The columns of the contract that its value comes from, as (table, column).
+    pub origins: BTreeSet<(String, String)>,
     /// Type.
     pub kind: Kind,
     /// Whether values may be missing.
@@ -108,6 +232,8 @@ pub enum Expr {
     },
     /// A total function.
     Call(Function, Vec<Expr>),
+    /// The noisy value of a scalar subquery, by number: a constant once it has been released.
+    Noisy(usize, Kind),
 }
 
 /// A constant.
@@ -159,30 +285,55 @@ pub enum Binary {
 }
 
 impl Rel {
-    /// The columns.
-    pub fn fields(&self) -> Vec<Field> {
-        match self {
-            Rel::Scan(scan) => scan.columns.clone(),
-            Rel::Values(field, _) => vec![field.as_ref().clone()],
-            Rel::Filter { input, .. } => input.fields(),
-            Rel::Join { left, right, kind, .. } => {
-                let nullable = |fields: Vec<Field>, made: bool| {
-                    fields.into_iter().map(move |field| Field { nullable: field.nullable || made, ..field })
-                };
-                nullable(left.fields(), *kind == JoinKind::Right)
-                    .chain(nullable(right.fields(), *kind == JoinKind::Left))
-                    .collect()
-            }
-        }
-    }
-
-    /// The tables, in the order of their columns.
+    /// The tables, in the order in which they are read.
     pub fn scans(&self) -> Vec<&Scan> {
         match self {
             Rel::Scan(scan) => vec![scan],
-            Rel::Values(..) => vec![],
-            Rel::Filter { input, .. } => input.scans(),
-            Rel::Join { left, right, .. } => [left.scans(), right.scans()].concat(),
+            _ => self.inputs().into_iter().flat_map(Rel::scans).collect(),
+        }
+    }
+
+    /// The relations it reads, in order.
+    pub fn inputs(&self) -> Vec<&Rel> {
+        match self {
+            Rel::Scan(_) | Rel::Values(..) => vec![],
+            Rel::Filter { input, .. }
+            | Rel::Project { input, .. }
+            | Rel::Group { input, .. }
+            | Rel::Window { input, .. }
+            | Rel::Distinct(input) => vec![input],
+            Rel::Join { left, right, .. } => vec![left, right],
+            Rel::Union(inputs) => inputs.iter().collect(),
+        }
+    }
+
+    /// Whether its rows belong to pupils.
+    pub fn is_private(&self) -> bool {
+        match self {
+            Rel::Scan(scan) => !scan.public,
+            Rel::Join { left, kind: JoinKind::Semi | JoinKind::Anti, .. } => left.is_private(),
+            _ => self.inputs().into_iter().any(Rel::is_private),
+        }
+    }
+
+    /// The expressions that stand in this node itself, over its inputs' columns.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match self {
+            Rel::Scan(_) | Rel::Values(..) | Rel::Distinct(_) | Rel::Union(_) => vec![],
+            Rel::Filter { predicate, .. } => vec![predicate],
+            Rel::Join { on, .. } => on.iter().collect(),
+            Rel::Project { columns, .. } => columns.iter().collect(),
+            Rel::Group { keys, calls, .. } => {
+                let parts = calls.iter().flat_map(|call| call.args.iter().chain(&call.filter));
+                keys.iter().chain(parts).collect()
+            }
+            Rel::Window { calls, .. } => calls
+                .iter()
+                .flat_map(|call| {
+                    let order = call.order.iter().map(|key| &key.by);
+                    call.args.iter().chain(&call.partition).chain(order)
+                })
+                .collect(),
         }
     }
 }
@@ -196,7 +347,7 @@ impl Expr {
     /// Type of the value; `None` for NULL.
     pub fn kind(&self) -> Option<Kind> {
         match self {
-            Expr::Column(_, kind) | Expr::Cast(_, kind) => Some(*kind),
+            Expr::Column(_, kind) | Expr::Cast(_, kind) | Expr::Noisy(_, kind) => Some(*kind),
             Expr::Literal(Literal::Float(_)) => Some(Kind::Number),
             Expr::Literal(Literal::DateTime(_)) => Some(Kind::DateTime),
             Expr::Literal(Literal::Value(value)) => match value {
@@ -226,7 +377,7 @@ impl Expr {
     /// The operands, in order.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Column(..) | Expr::Literal(_) => vec![],
+            Expr::Column(..) | Expr::Literal(_) | Expr::Noisy(..) => vec![],
             Expr::Unary(_, operand) | Expr::Cast(operand, _) | Expr::In(operand, _) => vec![operand],
             Expr::Like { text, .. } => vec![text],
             Expr::Binary(_, left, right) => vec![left, right],
@@ -259,6 +410,7 @@ impl Expr {
         match self {
             Expr::Column(index, kind) => Expr::Column(number(*index), *kind),
             Expr::Literal(literal) => Expr::Literal(literal.clone()),
+            Expr::Noisy(scalar, kind) => Expr::Noisy(*scalar, *kind),
             Expr::Unary(op, operand) => Expr::Unary(*op, again(operand)),
             Expr::Binary(op, left, right) => Expr::Binary(*op, again(left), again(right)),
             Expr::Case(branches, otherwise) => Expr::Case(
@@ -292,6 +444,11 @@ impl Expr {
         };
         let operands = self.children().into_iter().enumerate();
         operands.fold(1, |size: u64, (i, child)| size.saturating_add(child.size().saturating_mul(copies(i))))
+    }
+
+    /// Whether it reads a noisy value.
+    pub(crate) fn is_noisy(&self) -> bool {
+        matches!(self, Expr::Noisy(..)) || self.children().into_iter().any(Expr::is_noisy)
     }
 
     /// The conjuncts of a condition.

@@ -3,7 +3,7 @@
 use datafusion::optimizer::Analyzer;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use disclosure_rules::RuleSet;
-use disclosure_rules::measure::{Aggregate, Component, Lattice, Measure, Quantity};
+use disclosure_rules::measure::{Automatic, Grouping, Guarantee, Quantity};
 use disclosure_rules::rules::Then;
 use disclosure_rules::sensitivity::Contribution;
 use memoranda::{Contract, Kind, Memorandum};
@@ -11,12 +11,14 @@ use memoranda::{Contract, Kind, Memorandum};
 use crate::answer;
 use crate::bounds;
 use crate::catalog::Catalog;
-use crate::lower::{Block, Lowering, What, output_kinds};
-use crate::plan::{KeySource, MeasureColumn, Parts, PrivatePlan};
-use crate::range;
+use crate::key_source::key_source;
+use crate::lineage;
+use crate::lower::{self, Block, Sets, names, output_kinds};
+use crate::measured::{Measured, measured};
+use crate::plan::{KeySource, Parts, PrivatePlan, Stage};
 use crate::refusal::{self, Refusal, Rule};
 use crate::surface;
-use crate::tree::{Expr, Field, Rel, Scan};
+use crate::tree::Expr;
 
 /// What a request asks for beside its SQL and its price.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,10 +29,13 @@ pub struct Options {
     pub groups_per_unit: Option<u64>,
 }
 
+/// Most releases of one question.
+pub(crate) const MAX_STAGES: usize = 12;
+
 /// Turns a question into a plan whose sensitivity is known, or says why not. Reads no rows.
 ///
 /// ```text
-/// text → one plain SELECT → DataFusion's plan → closed tree → bounds → components and measures
+/// text → SELECT → DataFusion's plan → closed trees → lineage and bounds → components and measures
 /// ```
 pub fn verify(
     sql: &str,
@@ -51,37 +56,174 @@ pub fn verify(
     let planned = SqlToRel::new_with_options(&catalog, parser)
         .sql_statement_to_plan(statement)
         .map_err(|error| unplannable(&error, sql, &catalog))?;
-    let lowering = Lowering { catalog: &catalog, contract, sql };
+    // Reconciling types puts back the names that the SQL gave its tables.
+    let names = names(&planned);
     // Before types are reconciled, so that the pupil's column is refused by name and not for its type.
-    let named = lowering.block(&planned)?;
+    let untyped = lower::question(&planned, &catalog, contract, sql);
+    if let Err(refusal) = &untyped
+        && refusal.rule == Rule::PupilColumn
+    {
+        return Err(refusal.clone());
+    }
     let typed = Analyzer::new()
         .execute_and_check(planned, datafusion::sql::planner::ContextProvider::options(&catalog), |_, _| {})
-        .map_err(|error| unplannable(&error, sql, &catalog))?;
+        .map_err(|error| untyped.err().unwrap_or_else(|| unplannable(&error, sql, &catalog)))?;
+    let question = lower::question(&typed, &catalog, contract, sql)?;
     let kinds = output_kinds(&typed).ok_or_else(|| {
         Refusal::new(Rule::Expression, "a column of the answer has a type that is not offered")
     })?;
-    let block = lowering.block(&typed)?.named_as(&named);
-    check_keys(&block)?;
-    answer::check(&block.steps, block.keys.len())?;
-    check_principles(&block, contract, rules)?;
-    let contribution = bounds::contribution(&block, contract, options)?;
-    let key_source = key_source(&block, contract, rules.limits.max_groups)?;
-    let measured = measured(&block, &contribution, key_source == KeySource::Unknown)?;
+    if question.blocks.len() > MAX_STAGES {
+        return Err(Refusal::new(
+            Rule::Limit,
+            format!("one question has at most {MAX_STAGES} results inside it"),
+        )
+        .rewrite("ask in parts"));
+    }
+    for block in &question.blocks {
+        check_principles(block, contract, rules)?;
+    }
+    let guarantee = memorandum.allotment.guarantee();
+    let stages = question
+        .blocks
+        .into_iter()
+        .map(|block| stage(block, contract, rules, options, guarantee))
+        .collect::<Result<Vec<_>, _>>()?;
+    let shapes: Vec<_> = stages.iter().map(Stage::shape).collect();
+    answer::check(&question.answer, &shapes, &question.scalars)?;
     Ok(PrivatePlan::new(Parts {
         contract: format!("{}@{}", contract.name, contract.version),
         rules: format!("{}@{}", rules.name, rules.version),
+        stages,
+        scalars: question.scalars,
+        answer: question.answer,
+        names,
+        kinds,
+    }))
+}
+
+/// Bounds, keys and measures of one block.
+fn stage(
+    block: Block,
+    contract: &Contract,
+    rules: &RuleSet,
+    options: &Options,
+    guarantee: Guarantee,
+) -> Result<Stage, Refusal> {
+    check_keys(&block)?;
+    let key_source = key_source(&block, contract, rules.limits.max_groups)?;
+    let unknown = key_source == KeySource::Unknown;
+    if unknown && guarantee == Guarantee::Pure {
+        return Err(unlisted_keys());
+    }
+    let Bounded { groupings, why, unbounded } = bounded(&block, contract, options, unknown);
+    let one_row = groupings.iter().all(|grouping| grouping.contribution.rows_per_group == 1);
+    let Measured { arguments, components, measures, pupils } =
+        measured(&block, contract, one_row, unknown, unbounded.is_some())?;
+    // Pupils are counted once in a group, however many rows they have.
+    let only_pupils = components.iter().all(|component| component.quantity == Quantity::Pupils);
+    let automatic = match unbounded {
+        Some(_) if only_pupils && block.keys.is_empty() => None,
+        Some(table) => {
+            let simple = components
+                .iter()
+                .all(|c| matches!(c.quantity, Quantity::Pupils | Quantity::Rows | Quantity::Sum(_)));
+            if !simple || block.sets != Sets::Plain {
+                return Err(unbounded_rows(&table));
+            }
+            Some(Automatic { largest: rules.limits.largest_contribution })
+        }
+        None => None,
+    };
+    let grouping_ids = match &block.sets {
+        Sets::Plain => None,
+        Sets::Several(sets) => Some(sets.iter().map(|set| grouping_id(set)).collect()),
+    };
+    Ok(Stage {
         source: block.source,
         keys: block.keys,
-        arguments: measured.arguments,
-        components: measured.components,
-        measures: measured.measures,
-        pupils: measured.pupils,
-        contribution,
+        arguments,
+        components,
+        measures,
+        pupils,
+        groupings,
+        grouping_ids,
         key_source,
-        steps: block.steps,
-        kinds,
+        automatic,
+        guarantee,
         max_groups: rules.limits.max_groups,
-    }))
+        why,
+    })
+}
+
+/// The number that DataFusion gives a grouping set: a bit for each key that is not grouped by, the last key's lowest.
+fn grouping_id(set: &[bool]) -> i64 {
+    set.iter().fold(0, |id, used| id * 2 + i64::from(!used))
+}
+
+struct Bounded {
+    groupings: Vec<Grouping>,
+    why: Vec<String>,
+    /// The table of whose rows neither contract nor request says how many a pupil has.
+    unbounded: Option<String>,
+}
+
+/// What one pupil can change in each grouping set: as the facts of the contract justify, tightened by what the request
+/// asks for.
+fn bounded(block: &Block, contract: &Contract, options: &Options, unknown: bool) -> Bounded {
+    /// No row is left out for being one too many.
+    const NO_BOUND: u64 = 1 << 40;
+    let facts = lineage::facts(&block.source, contract);
+    let whole = vec![vec![true; block.keys.len()]];
+    let sets = match &block.sets {
+        Sets::Plain => &whole,
+        Sets::Several(sets) => sets,
+    };
+    let mut found = Bounded { groupings: vec![], why: vec![], unbounded: None };
+    for set in sets {
+        let used = block.keys.iter().zip(set).filter(|(_, used)| **used);
+        let keys: Vec<Expr> = used.map(|(key, _)| key.clone()).collect();
+        let bound = lineage::bound(&facts, &keys);
+        let rows = bound.rows.into_iter().chain(options.rows_per_unit).min();
+        if rows.is_none() {
+            let mut private = block.source.scans().into_iter().filter(|scan| !scan.public);
+            found.unbounded = private.next().map(|scan| scan.table.clone());
+        }
+        let rows = rows.unwrap_or(NO_BOUND);
+        let per_group = bound.rows_per_group.unwrap_or(rows);
+        let groups = if keys.is_empty() { 1 } else { bound.groups.unwrap_or(rows) };
+        let groups = options.groups_per_unit.map_or(groups, |asked| groups.min(asked));
+        for words in bound.why {
+            if !found.why.contains(&words) {
+                found.why.push(words);
+            }
+        }
+        found.groupings.push(Grouping {
+            keys: set.clone(),
+            contribution: Contribution::new(rows, per_group, groups),
+            unknown_keys: unknown && !keys.is_empty(),
+        });
+    }
+    found
+}
+
+/// Such a key appears once enough pupils share it: there is a chance, δ, that one pupil's does.
+fn unlisted_keys() -> Refusal {
+    Refusal::new(
+        Rule::Memorandum,
+        "the memorandum is pure, without a delta: group keys that neither contract nor question lists need one",
+    )
+    .rewrite("list the keys: WHERE x IN ('a', 'b') GROUP BY x")
+}
+
+pub(crate) fn unbounded_rows(table: &str) -> Refusal {
+    Refusal::new(
+        Rule::Contribution,
+        format!(
+            "neither the contract nor the request bounds the rows that one pupil can have in `{table}`, and for this \
+             aggregate no bound can be found privately"
+        ),
+    )
+    .rewrite("name a bound: `--rows-per-unit N`; rows beyond it are left out")
 }
 
 /// A planning error as a refusal. Its own words quote pieces of the SQL, so only names are kept.
@@ -159,20 +301,19 @@ fn check_keys(block: &Block) -> Result<(), Refusal> {
 /// a condition on a column counts as grouping by it.
 fn check_principles(block: &Block, contract: &Contract, rules: &RuleSet) -> Result<(), Refusal> {
     let fields = block.source.fields();
-    let words = |exprs: &mut dyn Iterator<Item = &Expr>| -> Vec<String> {
-        let columns = exprs.flat_map(Expr::columns).filter_map(|index| fields.get(index));
-        let with_tags = |field: &Field| {
-            let column = contract.table(&field.table).and_then(|table| table.column(&field.column));
-            std::iter::once(field.column.clone()).chain(column.map(|c| c.tags.clone()).unwrap_or_default())
+    let words = |columns: bounds::Columns| -> Vec<String> {
+        let with_tags = |(table, column): (String, String)| {
+            let tags = contract.table(&table).and_then(|table| table.column(&column)).map(|c| c.tags.clone());
+            std::iter::once(column).chain(tags.unwrap_or_default())
         };
-        columns.flat_map(with_tags).collect()
+        columns.into_iter().flat_map(with_tags).collect()
     };
-    let mentioned = bounds::mentioned(&block.source);
+    let arguments = || block.calls.iter().flat_map(|call| call.argument.iter().chain(&call.second));
     // AVG(CASE WHEN school = 1 THEN level END) asks about a group as GROUP BY does.
-    let arguments = block.calls.iter().filter_map(|call| call.argument.as_ref());
-    let choosing = arguments.filter(|argument| argument.columns().len() > 1);
-    let grouping = words(&mut block.keys.iter().chain(&mentioned).chain(choosing));
-    let measured = words(&mut block.calls.iter().filter_map(|call| call.argument.as_ref()));
+    let mixing = arguments().filter(|argument| argument.columns().len() > 1);
+    let grouping = block.keys.iter().chain(mixing).flat_map(|expr| bounds::origins(expr, &fields));
+    let grouping = words(grouping.chain(bounds::choosing(&block.source)).collect());
+    let measured = words(arguments().flat_map(|expr| bounds::origins(expr, &fields)).collect());
     let (grouping, measured): (Vec<&str>, Vec<&str>) =
         (grouping.iter().map(String::as_str).collect(), measured.iter().map(String::as_str).collect());
     match rules.principles.iter().find(|principle| principle.matches(&grouping, &measured)) {
@@ -185,205 +326,4 @@ fn check_principles(block: &Block, contract: &Contract, rules: &RuleSet) -> Resu
             Err(Refusal::new(rule, format!("{what} (`{}`): {}", principle.id, principle.reason_en)))
         }
     }
-}
-
-/// Where the keys come from: a relation over public tables and listed values, or the pupils' rows.
-fn key_source(block: &Block, contract: &Contract, max_groups: u64) -> Result<KeySource, Refusal> {
-    if block.keys.is_empty() {
-        return Ok(KeySource::Single);
-    }
-    let fields = block.source.fields();
-    let mut domain: Option<Rel> = None;
-    // Number of a source column → number of the domain's column.
-    let mut place = vec![None; fields.len()];
-    let mut width = 0;
-    let mut listed = 1_u64;
-    let needed: Vec<usize> = block.keys.iter().flat_map(Expr::columns).collect();
-    let mut start = 0;
-    let optional = bounds::optional(&block.source);
-    for (scan, optional) in block.source.scans().into_iter().zip(optional) {
-        let own = start..start + scan.columns.len();
-        start = own.end;
-        if !own.clone().any(|index| needed.contains(&index)) {
-            continue;
-        }
-        if scan.public {
-            own.clone().enumerate().for_each(|(i, index)| place[index] = Some(width + i));
-            width += scan.columns.len();
-            // An optional table is missing where nothing matches.
-            join(&mut domain, Rel::Scan(Scan { missing_row: optional, ..scan.clone() }));
-            continue;
-        }
-        for index in own.filter(|index| needed.contains(index)) {
-            let field = &fields[index];
-            let factor = match (&field.values, &field.references) {
-                (Some(values), _) => {
-                    let mut values = values.clone();
-                    if field.nullable {
-                        values.push(disclosure_rules::Value::Null);
-                    }
-                    listed = listed.saturating_mul(values.len() as u64);
-                    Rel::Values(Box::new(field.clone()), values)
-                }
-                (None, Some((table, column))) => {
-                    let column = Field { table: table.clone(), column: column.clone(), ..field.clone() };
-                    Rel::Scan(Scan {
-                        table: table.clone(),
-                        public: true,
-                        columns: vec![column],
-                        missing_row: field.nullable,
-                    })
-                }
-                (None, None) => return Ok(KeySource::Unknown),
-            };
-            place[index] = Some(width);
-            width += 1;
-            join(&mut domain, factor);
-        }
-    }
-    if listed > max_groups {
-        return Err(Refusal::new(Rule::Limit, format!("the keys have more than {max_groups} combinations")));
-    }
-    let Some(mut domain) = domain else { return Ok(KeySource::Unknown) };
-    // Conditions that read nothing but the domain's columns narrow it.
-    for condition in bounds::conditions(&block.source) {
-        if !condition.columns().is_empty() && condition.columns().iter().all(|index| place[*index].is_some())
-        {
-            let predicate = condition.renumber(&|index| place[index].unwrap_or(0));
-            domain = Rel::Filter { input: Box::new(domain), predicate };
-        }
-    }
-    debug_assert_eq!(
-        domain.scans().iter().filter(|s| contract.table(&s.table).is_none_or(|t| t.is_private())).count(),
-        0
-    );
-    let keys = block.keys.iter().map(|key| key.renumber(&|index| place[index].unwrap_or(0))).collect();
-    Ok(KeySource::Public { domain, keys })
-}
-
-fn join(domain: &mut Option<Rel>, factor: Rel) {
-    *domain = Some(match domain.take() {
-        None => factor,
-        Some(left) => Rel::Join {
-            left: Box::new(left),
-            right: Box::new(factor),
-            kind: crate::tree::JoinKind::Inner,
-            on: None,
-        },
-    });
-}
-
-struct Measured {
-    arguments: Vec<Expr>,
-    components: Vec<Component>,
-    measures: Vec<MeasureColumn>,
-    /// The component that counts all pupils of a group, where keys are unknown.
-    pupils: Option<usize>,
-}
-
-/// Components and measures of the aggregates. What two of them need is measured once.
-fn measured(block: &Block, contribution: &Contribution, unknown_keys: bool) -> Result<Measured, Refusal> {
-    let fields = block.source.fields();
-    let mut found = Measured { arguments: vec![], components: vec![], measures: vec![], pupils: None };
-    let one_row = contribution.rows_per_group == 1;
-    if unknown_keys {
-        found.pupils = Some(component(&mut found.components, Quantity::Pupils, None));
-    }
-    let means: Vec<&Expr> = block
-        .calls
-        .iter()
-        .filter(|call| call.what == What::Mean)
-        .filter_map(|call| call.argument.as_ref())
-        .collect();
-    for call in &block.calls {
-        let argument = call.argument.as_ref();
-        let present = argument
-            .filter(|argument| range::nullable(argument, &fields))
-            .map(|a| position(&mut found.arguments, a));
-        let components = &mut found.components;
-        // With one row per group, rows are pupils.
-        let rows = if one_row { Quantity::Pupils } else { Quantity::Rows };
-        let pupils = component(components, Quantity::Pupils, present);
-        let lattice =
-            |centred: bool| argument.map(|argument| lattice(argument, &fields, centred)).transpose();
-        let summed = argument.map(|argument| position(&mut found.arguments, argument));
-        let aggregate = match call.what {
-            What::Pupils => Aggregate::Count(pupils),
-            What::Rows => Aggregate::Count(component(components, rows, present)),
-            What::Mean => {
-                let lattice = lattice(true)?.ok_or_else(no_range)?;
-                let count = component(components, rows, present);
-                Aggregate::Mean { sum: component(components, Quantity::Sum(lattice), summed), count }
-            }
-            What::Sum => {
-                let centred = argument.is_some_and(|argument| means.contains(&argument));
-                let lattice = lattice(centred)?.ok_or_else(no_range)?;
-                let count = centred.then(|| component(components, rows, present));
-                Aggregate::Sum { sum: component(components, Quantity::Sum(lattice), summed), count }
-            }
-        };
-        let integer = match call.what {
-            What::Rows | What::Pupils => true,
-            What::Mean => false,
-            What::Sum => argument.and_then(Expr::kind) == Some(Kind::Integer),
-        };
-        found
-            .measures
-            .push(MeasureColumn { measure: Measure { aggregate, pupils, integer }, name: name(call.what) });
-    }
-    if found.measures.is_empty() {
-        return Err(
-            Refusal::new(Rule::Aggregate, "the question has keys but no aggregate").rewrite("add COUNT(*)")
-        );
-    }
-    Ok(found)
-}
-
-fn name(what: What) -> &'static str {
-    match what {
-        What::Rows => "count",
-        What::Pupils => "count distinct pupils",
-        What::Sum => "sum",
-        What::Mean => "avg",
-    }
-}
-
-fn component(components: &mut Vec<Component>, quantity: Quantity, argument: Option<usize>) -> usize {
-    let wanted = Component { quantity, argument };
-    components.iter().position(|c| *c == wanted).unwrap_or_else(|| {
-        components.push(wanted);
-        components.len() - 1
-    })
-}
-
-fn position(arguments: &mut Vec<Expr>, argument: &Expr) -> usize {
-    arguments.iter().position(|a| a == argument).unwrap_or_else(|| {
-        arguments.push(argument.clone());
-        arguments.len() - 1
-    })
-}
-
-fn no_range() -> Refusal {
-    Refusal::new(Rule::Range, "the number has no finite range, so that one pupil's effect on it has no bound")
-        .rewrite("give it one: GREATEST(LEAST(x, 100), 0)")
-}
-
-/// The lattice of an argument: the column's own step, 1 for whole numbers, else about a millionth of the range.
-fn lattice(argument: &Expr, fields: &[Field], centred: bool) -> Result<Lattice, Refusal> {
-    let (low, high) = range::of(argument, fields);
-    let fits = low.is_finite() && high.is_finite() && low.abs().max(high.abs()) <= 1e15;
-    if !fits {
-        return Err(no_range());
-    }
-    let (low, high) = (low.min(high), high.max(low));
-    let declared = match argument {
-        Expr::Column(index, _) => fields[*index].step,
-        _ => None,
-    };
-    let derived =
-        || if high > low { 2f64.powi(((high - low) / 1_048_576.0).log2().floor() as i32) } else { 1.0 };
-    let whole = argument.kind() != Some(Kind::Number);
-    let on_grid = |step: &f64| ((low / step) - (low / step).round()).abs() < 1e-6;
-    let step = declared.filter(on_grid).unwrap_or_else(|| if whole { 1.0 } else { derived() });
-    Ok(if centred { Lattice::for_mean(low, high, step) } else { Lattice::for_sum(low, high, step) })
 }

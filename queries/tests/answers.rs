@@ -21,11 +21,12 @@ fn shown(value: f64, width: f64) -> Cell {
 
 const SMALL: Cell = Cell::Hidden { hidden: Hidden::SmallCell };
 
-fn release(groups: Vec<(Vec<Value>, Vec<Cell>)>) -> Release {
+fn release(groups: Groups) -> Release {
     Release {
         plan: PlanDigest([0; 32]),
         rho: Rho::ZERO,
-        groups: groups.into_iter().map(|(keys, cells)| ReleasedGroup { keys, cells }).collect(),
+        groups: groups.into_iter().map(|(keys, cells)| ReleasedGroup { grouping: 0, keys, cells }).collect(),
+        bounds: vec![],
     }
 }
 
@@ -42,16 +43,25 @@ fn written(datum: &Datum) -> String {
     }
 }
 
-fn rows(sql: &str, groups: Vec<(Vec<Value>, Vec<Cell>)>) -> Vec<String> {
+type Groups = Vec<(Vec<Value>, Vec<Cell>)>;
+
+fn rows(sql: &str, groups: Groups) -> Vec<String> {
+    rows_of(sql, vec![groups])
+}
+
+/// The answer, from the groups of every stage.
+fn rows_of(sql: &str, stages: Vec<Groups>) -> Vec<String> {
     let plan = Setting::star().ask(sql).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
-    let answer = plan.answer(&release(groups));
+    assert_eq!(plan.stages().len(), stages.len(), "{sql}");
+    let releases: Vec<Release> = stages.into_iter().map(release).collect();
+    let answer = plan.answer(&releases);
     let row = |row: &Vec<Datum>| row.iter().map(written).collect::<Vec<_>>().join(" | ");
     assert!(answer.rows.iter().all(|row| row.len() == answer.columns.len()), "{sql}");
     answer.rows.iter().map(row).collect()
 }
 
 /// Grades with a count of 100 ± 10, 200 ± 10, hidden, 50 ± 10.
-fn grades() -> Vec<(Vec<Value>, Vec<Cell>)> {
+fn grades() -> Groups {
     vec![
         (vec![text("1")], vec![shown(100.0, 10.0)]),
         (vec![text("2")], vec![shown(200.0, 10.0)]),
@@ -131,4 +141,60 @@ fn of_no_groups_and_of_many() {
     let found =
         rows("SELECT sch, CASE WHEN sch % 2 = 0 THEN COUNT(*) END AS n FROM results GROUP BY sch", many);
     assert_eq!(found[..2], ["0 | 100 [99, 101]", "1 | NULL"]);
+}
+
+/// The grades whose count is shown.
+fn shown_grades() -> Groups {
+    grades().into_iter().filter(|(_, cells)| cells[0] != SMALL).collect()
+}
+
+#[test]
+fn of_windows() {
+    let mut table = String::new();
+    for sql in [
+        "SELECT gr, COUNT(*), RANK() OVER (ORDER BY COUNT(*) DESC) AS place FROM results GROUP BY gr",
+        "SELECT gr, COUNT(*), ROW_NUMBER() OVER (ORDER BY gr DESC) AS r FROM results GROUP BY gr",
+        "SELECT gr, NTILE(2) OVER (ORDER BY COUNT(*)) AS half FROM results GROUP BY gr",
+        "SELECT gr, COUNT(*) * 1.0 / SUM(COUNT(*)) OVER () AS share FROM results GROUP BY gr ORDER BY share DESC",
+        "SELECT gr, COUNT(*) - LAG(COUNT(*)) OVER (ORDER BY gr) AS more FROM results GROUP BY gr",
+        "SELECT gr, SUM(COUNT(*)) OVER (ORDER BY gr) AS so_far FROM results GROUP BY gr",
+        "SELECT gr, AVG(COUNT(*)) OVER (ORDER BY gr ROWS 1 PRECEDING) AS a FROM results GROUP BY gr",
+        "SELECT gr FROM (SELECT gr, RANK() OVER (ORDER BY COUNT(*) DESC) AS r FROM results GROUP BY gr) AS t WHERE r <= 1",
+    ] {
+        let found = [rows(sql, shown_grades()), rows(sql, grades())];
+        writeln!(
+            table,
+            "{sql}\n  {}\n  with a hidden cell:\n  {}\n",
+            found[0].join("\n  "),
+            found[1].join("\n  ")
+        )
+        .unwrap();
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn of_released_tables() {
+    let mut table = String::new();
+    for sql in [
+        "SELECT COUNT(*) AS grades, SUM(n) AS pupils, MAX(n) AS most FROM (SELECT gr, COUNT(*) AS n FROM results GROUP BY gr) AS t",
+        "SELECT COUNT(*) AS grades, SUM(n) AS pupils FROM (SELECT gr, COUNT(*) AS n FROM results GROUP BY gr HAVING COUNT(*) > 95) AS t",
+        "SELECT COUNT(*) FILTER (WHERE n > 95) AS large FROM (SELECT gr, COUNT(*) AS n FROM results GROUP BY gr) AS t",
+        "WITH g AS (SELECT gr, COUNT(*) AS n FROM results GROUP BY gr) SELECT a.gr, a.n - b.n AS d FROM g AS a JOIN g AS b ON a.gr = b.gr",
+        "WITH g AS (SELECT gr, COUNT(*) AS n FROM results GROUP BY gr) SELECT gr FROM g WHERE n > 60 UNION SELECT gr FROM g WHERE gr = 'K'",
+        "WITH g AS (SELECT gr, COUNT(*) AS n FROM results GROUP BY gr) SELECT gr FROM g EXCEPT SELECT gr FROM g WHERE n > 60",
+    ] {
+        writeln!(table, "{sql}\n  {}\n", rows(sql, grades()).join("\n  ")).unwrap();
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn of_a_scalar_subquery() {
+    let sql = "SELECT gr, COUNT(*) * 1.0 / (SELECT COUNT(*) FROM results) AS share FROM results GROUP BY gr";
+    let total = vec![(vec![], vec![shown(350.0, 10.0)])];
+    let plan = Setting::star().ask(sql).unwrap();
+    let total_first = plan.stages()[0].keys().is_empty();
+    let stages = if total_first { vec![total, grades()] } else { vec![grades(), total] };
+    assert_eq!(rows_of(sql, stages)[0], "1 | 0.286 [0.245, 0.329]");
 }

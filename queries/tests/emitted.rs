@@ -293,7 +293,7 @@ fn strays(setting: &Setting, sql: &str) -> Vec<Vec<ScalarValue>> {
         .public_keys(&plan)
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
         .unwrap_or_else(|| panic!("unknown keys: {sql}"));
-    let keys = plan.keys().len();
+    let keys = plan.stages()[0].keys().len();
     let found = rows.source(&plan).unwrap();
     assert!(!found.is_empty(), "{sql}");
     let as_values = |row: &[ScalarValue]| row.iter().map(|v| queries::value(v).unwrap()).collect::<Vec<_>>();

@@ -7,44 +7,88 @@ use disclosure_rules::Value;
 use disclosure_rules::value::Day;
 use memoranda::Kind;
 
+use super::{Lowering, pupil_shown};
 use crate::function;
 use crate::refusal::{Refusal, Rule};
-use crate::tree::{Binary, Expr, Literal, Unary};
+use crate::tree::{Binary, Expr, Field, Literal, Unary};
 
 /// Largest expression, in parts once emitted.
-const MAX_SIZE: u64 = 1_000;
+pub(crate) const MAX_SIZE: u64 = 1_000;
 /// Longest pattern: beyond it, one that is compiled to a regular expression could fail.
-const MAX_PATTERN: usize = 500;
+pub(crate) const MAX_PATTERN: usize = 500;
 
-/// Where an expression stands: which relation its columns are of, and which of them name a pupil.
+/// Where an expression stands: which relation its columns are of.
 pub(crate) struct Scope<'a> {
-    pub(crate) schema: &'a DFSchema,
-    /// Per column of the schema, whether it names the pupil.
-    pub(crate) unit: &'a [bool],
-    pub(crate) sql: &'a str,
+    lowering: &'a Lowering<'a>,
+    schema: &'a DFSchema,
+    /// The columns, where they are of rows; empty above a release.
+    fields: &'a [Field],
+    released: bool,
+    /// The query around a subquery. Its columns come first.
+    outer: Option<&'a Scope<'a>>,
 }
 
-impl Scope<'_> {
-    /// The number of a column, or a refusal if it names the pupil.
-    pub(crate) fn column(&self, column: &datafusion::common::Column) -> Result<usize, Refusal> {
-        let index = self.index(column)?;
-        if self.unit.get(index).copied().unwrap_or(false) {
-            let name = &column.name;
-            return Err(Refusal::new(
-                Rule::PupilColumn,
-                format!("`{name}` names the pupil: it can be counted and joined on, never shown, compared or grouped by"),
-            )
-            .rewrite(format!("COUNT(DISTINCT {name})"))
-            .place(self.sql, column));
-        }
-        Ok(index)
+impl<'a> Scope<'a> {
+    /// Over rows of pupils or of public tables.
+    pub(crate) fn rows(lowering: &'a Lowering<'a>, schema: &'a DFSchema, fields: &'a [Field]) -> Scope<'a> {
+        Scope { lowering, schema, fields, released: false, outer: None }
     }
 
-    pub(crate) fn index(&self, column: &datafusion::common::Column) -> Result<usize, Refusal> {
-        self.schema.index_of_column(column).map_err(|_| {
+    /// Over rows of a subquery that may name columns of the query around it. Those are numbered first.
+    pub(crate) fn inner(
+        lowering: &'a Lowering<'a>,
+        schema: &'a DFSchema,
+        fields: &'a [Field],
+        outer: &'a Scope<'a>,
+    ) -> Scope<'a> {
+        Scope { lowering, schema, fields, released: false, outer: Some(outer) }
+    }
+
+    /// Over a table computed from releases.
+    pub(crate) fn released(lowering: &'a Lowering<'a>, schema: &'a DFSchema) -> Scope<'a> {
+        Scope { lowering, schema, fields: &[], released: true, outer: None }
+    }
+
+    pub(crate) fn sql(&self) -> &str {
+        self.lowering.sql
+    }
+
+    pub(crate) fn fields(&self) -> &[Field] {
+        self.fields
+    }
+
+    /// The pupil's own column, if that is what the expression is.
+    pub(crate) fn unit_column(&self, expr: &df::Expr) -> Option<Expr> {
+        match expr {
+            df::Expr::Alias(alias) => self.unit_column(&alias.expr),
+            df::Expr::Column(column) => {
+                let index = self.schema.index_of_column(column).ok()?;
+                let field = self.fields.get(index).filter(|field| field.unit)?;
+                Some(Expr::Column(index + self.offset(), field.kind))
+            }
+            df::Expr::OuterReferenceColumn(_, column) => {
+                self.outer?.unit_column(&df::Expr::Column(column.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many columns of the query around stand before its own.
+    fn offset(&self) -> usize {
+        self.outer.map_or(0, |outer| outer.fields.len())
+    }
+
+    /// The number of a column, or a refusal if it names the pupil.
+    fn column(&self, column: &datafusion::common::Column) -> Result<usize, Refusal> {
+        let index = self.schema.index_of_column(column).map_err(|_| {
             Refusal::new(Rule::Column, "a column is not among the items of this memorandum")
-                .place(self.sql, column)
-        })
+                .place(self.sql(), column)
+        })?;
+        if self.fields.get(index).is_some_and(|field| field.unit) {
+            let name = &column.name;
+            return Err(pupil_shown(name).place(self.sql(), column));
+        }
+        Ok(index)
     }
 
     pub(crate) fn lower(&self, expr: &df::Expr) -> Result<Expr, Refusal> {
@@ -55,15 +99,19 @@ impl Scope<'_> {
                 let kind =
                     kind(self.schema.field(index).data_type()).ok_or_else(|| unsayable("this type"))?;
                 // Times of day are no keys: above the aggregate, what DataFusion calls one is a truncated date.
-                let above = self.unit.is_empty() && kind == Kind::DateTime;
-                Expr::Column(index, if above { Kind::Date } else { kind })
+                let above = self.released && kind == Kind::DateTime;
+                Expr::Column(index + self.offset(), if above { Kind::Date } else { kind })
             }
+            df::Expr::OuterReferenceColumn(_, column) => match self.outer {
+                Some(outer) => outer.lower(&df::Expr::Column(column.clone()))?,
+                None => return Err(unsayable("a column of the query around this one")),
+            },
             df::Expr::Literal(value, _) => Expr::Literal(literal(value)?),
             df::Expr::BinaryExpr(binary) => self.binary(binary)?,
             df::Expr::Like(like) => self.like(like)?,
             df::Expr::Not(operand) => self.unary(Unary::Not, operand)?,
-            df::Expr::IsNotNull(operand) => not(self.unary(Unary::IsNull, operand)?),
-            df::Expr::IsNull(operand) => self.unary(Unary::IsNull, operand)?,
+            df::Expr::IsNotNull(operand) => not(self.is_null(operand)?),
+            df::Expr::IsNull(operand) => self.is_null(operand)?,
             df::Expr::IsTrue(operand) => self.unary(Unary::IsTrue, operand)?,
             df::Expr::IsFalse(operand) => self.unary(Unary::IsFalse, operand)?,
             df::Expr::IsUnknown(operand) => self.unary(Unary::IsNull, operand)?,
@@ -107,6 +155,10 @@ impl Scope<'_> {
                 let found = Expr::In(Box::new(self.lower(&list.expr)?), constants);
                 if list.negated { not(found) } else { found }
             }
+            df::Expr::ScalarFunction(call) if call.func.name() == "width_bucket" => {
+                self.width_bucket(&call.args)?
+            }
+            df::Expr::ScalarFunction(call) if call.func.name() == "date_bin" => self.date_bin(&call.args)?,
             df::Expr::ScalarFunction(call) => {
                 let name = call.func.name();
                 let function = function::find(name).ok_or_else(|| {
@@ -115,27 +167,52 @@ impl Scope<'_> {
                 let args = call.args.iter().map(|arg| self.lower(arg)).collect::<Result<Vec<_>, _>>()?;
                 if let Some(misuse) = function.misuse(&args) {
                     return Err(
-                        Refusal::new(Rule::Function, format!("`{name}`: {misuse}")).near(self.sql, name)
+                        Refusal::new(Rule::Function, format!("`{name}`: {misuse}")).near(self.sql(), name)
                     );
                 }
                 self.limited(Expr::Call(function, args))?
             }
             df::Expr::AggregateFunction(_) => return Err(unsayable("an aggregate inside an aggregate")),
             df::Expr::WindowFunction(_) => {
-                return Err(Refusal::new(Rule::Window, "window functions are not offered yet"));
+                return Err(Refusal::new(
+                    Rule::Window,
+                    "a window function inside an expression is not offered here",
+                ));
             }
-            df::Expr::Exists(_)
-            | df::Expr::InSubquery(_)
-            | df::Expr::ScalarSubquery(_)
-            | df::Expr::SetComparison(_) => {
-                return Err(Refusal::new(Rule::Subquery, "a query inside a query is not offered yet"));
+            df::Expr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty() => {
+                self.lowering.scalar(&subquery.subquery)?
+            }
+            df::Expr::ScalarSubquery(_) => {
+                return Err(Refusal::new(
+                    Rule::Subquery,
+                    "a subquery that stands for a value may not read the query around it",
+                )
+                .rewrite("LEFT JOIN (SELECT pupil, COUNT(*) AS n FROM … GROUP BY pupil) AS s ON …"));
+            }
+            df::Expr::Exists(_) | df::Expr::InSubquery(_) => {
+                return Err(Refusal::new(
+                    Rule::Subquery,
+                    "EXISTS and IN (SELECT …) stand alone in WHERE, or after AND",
+                )
+                .rewrite(
+                    "LEFT JOIN (SELECT DISTINCT pupil FROM …) AS s ON …, then CASE WHEN s.pupil IS NOT NULL",
+                ));
+            }
+            df::Expr::SetComparison(_) => {
+                return Err(unsayable("ANY or ALL with a subquery").rewrite("IN (SELECT …) or EXISTS"));
             }
             df::Expr::Placeholder(_) => return Err(unsayable("a placeholder")),
-            df::Expr::GroupingSet(_) => {
-                return Err(Refusal::new(Rule::Clause, "grouping sets are not offered yet"));
-            }
+            df::Expr::GroupingSet(_) => return Err(unsayable("this grouping set")),
             _ => return Err(unsayable("this expression")),
         })
+    }
+
+    /// IS NULL, which may be asked of the pupil's column too: whether an outer join has found a row.
+    fn is_null(&self, operand: &df::Expr) -> Result<Expr, Refusal> {
+        match self.unit_column(operand) {
+            Some(unit) => Ok(Expr::Unary(Unary::IsNull, Box::new(unit))),
+            None => self.unary(Unary::IsNull, operand),
+        }
     }
 
     fn unary(&self, op: Unary, operand: &df::Expr) -> Result<Expr, Refusal> {
@@ -147,6 +224,11 @@ impl Scope<'_> {
     }
 
     fn binary(&self, binary: &df::BinaryExpr) -> Result<Expr, Refusal> {
+        if self.released
+            && let Some(bits) = self.grouping_bits(binary)?
+        {
+            return Ok(bits);
+        }
         let op = match binary.op {
             Operator::Plus => Binary::Add,
             Operator::Minus => Binary::Subtract,
@@ -181,7 +263,7 @@ impl Scope<'_> {
 
     /// Refuses an expression that would become too large. Checked wherever operands are repeated, so that nothing
     /// grows past a small multiple of the limit.
-    fn limited(&self, expr: Expr) -> Result<Expr, Refusal> {
+    pub(super) fn limited(&self, expr: Expr) -> Result<Expr, Refusal> {
         self.limit(expr.size()).map(|()| expr)
     }
 
@@ -232,6 +314,11 @@ impl Scope<'_> {
 
     fn cast(&self, operand: &df::Expr, to: &DataType) -> Result<Expr, Refusal> {
         let operand = self.lower(operand)?;
+        if matches!(to, DataType::Decimal128(..)) && operand.kind() != Some(Kind::Integer) {
+            return Err(
+                Refusal::new(Rule::Expression, "decimals are not offered").rewrite("CAST(x AS DOUBLE)")
+            );
+        }
         let Some(to) = kind(to) else {
             return Err(Refusal::new(Rule::Expression, "this type is not offered")
                 .rewrite("CAST to BOOLEAN, BIGINT, DOUBLE, VARCHAR, DATE or TIMESTAMP"));
@@ -256,7 +343,7 @@ impl Scope<'_> {
 
 /// A binary expression; of a comparison with a constant, the constant stands right, so that `'K' = gr` and
 /// `gr = 'K'` are one question.
-fn pair(op: Binary, left: Expr, right: Expr) -> Expr {
+pub(crate) fn pair(op: Binary, left: Expr, right: Expr) -> Expr {
     let mirrored = match op {
         Binary::Equal | Binary::NotEqual | Binary::IsDistinct | Binary::IsNotDistinct => op,
         Binary::Less => Binary::Greater,
@@ -279,7 +366,7 @@ pub(crate) fn unsayable(what: &str) -> Refusal {
     Refusal::new(Rule::Expression, format!("{what} is not offered"))
 }
 
-fn literal(value: &ScalarValue) -> Result<Literal, Refusal> {
+pub(super) fn literal(value: &ScalarValue) -> Result<Literal, Refusal> {
     if value.is_null() {
         return Ok(Literal::Value(Value::Null));
     }
@@ -289,6 +376,13 @@ fn literal(value: &ScalarValue) -> Result<Literal, Refusal> {
         ScalarValue::Int16(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
         ScalarValue::Int32(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
         ScalarValue::Int64(Some(i)) => Literal::Value(Value::Int(*i)),
+        ScalarValue::UInt8(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
+        ScalarValue::UInt16(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
+        ScalarValue::UInt32(Some(i)) => Literal::Value(Value::Int(i64::from(*i))),
+        ScalarValue::UInt64(Some(i)) if i64::try_from(*i).is_ok() => Literal::Value(Value::Int(*i as i64)),
+        ScalarValue::Decimal128(Some(i), _, 0) if i64::try_from(*i).is_ok() => {
+            Literal::Value(Value::Int(*i as i64))
+        }
         ScalarValue::Float32(Some(f)) if f.is_finite() => Literal::Float(f64::from(*f)),
         ScalarValue::Float64(Some(f)) if f.is_finite() => Literal::Float(*f),
         ScalarValue::Utf8(Some(s)) | ScalarValue::Utf8View(Some(s)) | ScalarValue::LargeUtf8(Some(s)) => {
@@ -307,11 +401,15 @@ fn literal(value: &ScalarValue) -> Result<Literal, Refusal> {
 pub(crate) fn kind(data_type: &DataType) -> Option<Kind> {
     Some(match data_type {
         DataType::Boolean => Kind::Boolean,
-        DataType::Int32 | DataType::Int64 => Kind::Integer,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Kind::Integer,
+        // Of the engine's own functions: ranks, grouping sets.
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => Kind::Integer,
         DataType::Float32 | DataType::Float64 => Kind::Number,
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Kind::Text,
         DataType::Date32 => Kind::Date,
         DataType::Timestamp(_, None) => Kind::DateTime,
+        // What the engine compares numbers of two widths as: see `cast`.
+        DataType::Decimal128(_, 0) => Kind::Integer,
         _ => return None,
     })
 }

@@ -1,162 +1,169 @@
-//! DataFusion's logical plan → one block: a relation, keys, aggregates, and steps over noisy values. A node that
-//! is not expected where it stands is refused.
+//! DataFusion's logical plan → relations of pupils' rows, blocks that are released, and post-processing of releases. A
+//! node that is not expected where it stands is refused.
+//!
+//! In reading order: this file (the nodes of a plan) · `keys` (GROUP BY) · `join` (joins, IN, EXISTS) · `call` (aggregates
+//! and window functions) · `expr` and `function` (expressions) · `output` (names and types of the answer).
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, NullEquality};
+pub(crate) mod call;
+pub(crate) mod expr;
+mod function;
+pub(crate) mod join;
+pub(crate) mod keys;
+mod output;
+
+use std::cell::RefCell;
+
+use datafusion::common::NullEquality;
 use datafusion::logical_expr::logical_plan as plan;
 use datafusion::logical_expr::{self as df, JoinType, LogicalPlan};
 use disclosure_rules::Value;
-use memoranda::{Contract, Kind, Lineage, Role};
+use memoranda::{Contract, Lineage, Role};
 
 use crate::catalog::Catalog;
-use crate::function::Function;
-use crate::lower_expr::{Scope, kind, unsayable};
+use crate::post::{Post, PostCall, SetOperation};
 use crate::refusal::{Refusal, Rule};
-use crate::tree::{Binary, Expr, Field, JoinKind, Literal, Rel, Scan};
+use crate::tree::{Expr, Field, JoinKind, Literal, OrderKey, Rel, Scan};
 
-/// One SELECT with GROUP BY.
+pub(crate) use output::{names, output_kinds};
+
+use call::Call;
+use expr::{Scope, kind, unsayable};
+
+/// One private GROUP BY: what is released by one mechanism.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Block {
     pub(crate) source: Rel,
     /// Over the source's columns.
     pub(crate) keys: Vec<Expr>,
+    /// Per grouping set, which keys it groups by.
+    pub(crate) sets: Sets,
     pub(crate) calls: Vec<Call>,
-    /// Over keys, then calls; in the order in which they are applied.
-    pub(crate) steps: Vec<Step>,
 }
 
-impl Block {
-    /// The same with the names of another lowering of the same question: reconciling types puts back the names that
-    /// the SQL gave its tables.
-    pub(crate) fn named_as(mut self, other: &Block) -> Block {
-        for pair in self.steps.iter_mut().zip(&other.steps) {
-            if let (Step::Columns(own), Step::Columns(named)) = pair {
-                own.iter_mut().zip(named).for_each(|(own, named)| own.0.clone_from(&named.0));
-            }
-        }
-        self
-    }
-}
-
-/// One aggregate.
+/// What a GROUP BY groups by.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Call {
-    pub(crate) what: What,
-    /// Rows count only where it is not NULL; `None` for all rows.
-    pub(crate) argument: Option<Expr>,
+pub(crate) enum Sets {
+    /// All keys.
+    Plain,
+    /// GROUPING SETS, ROLLUP, CUBE: per set, which keys it groups by.
+    Several(Vec<Vec<bool>>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    Rows,
-    Pupils,
-    Sum,
-    Mean,
-}
-
-/// One step of post-processing. Sees noisy values only.
+/// A whole question.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// HAVING.
-    Keep(Expr),
-    /// SELECT: names and expressions over the columns so far.
-    Columns(Vec<(String, Expr)>),
-    /// ORDER BY.
-    Order(Vec<OrderKey>),
-    /// LIMIT and OFFSET.
-    Limit {
-        /// Rows left out first.
-        skip: usize,
-        /// Rows kept.
-        fetch: Option<usize>,
-    },
+pub(crate) struct Question {
+    /// In the order in which they are released.
+    pub(crate) blocks: Vec<Block>,
+    /// Scalar subqueries.
+    pub(crate) scalars: Vec<Post>,
+    pub(crate) answer: Post,
 }
 
-/// One expression of ORDER BY.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OrderKey {
-    /// Over the columns so far.
-    pub by: Expr,
-    /// DESC.
-    pub descending: bool,
-    /// NULLS FIRST.
-    pub nulls_first: bool,
+/// What a plan gives: rows of pupils or of public tables, or a table computed from releases.
+pub(crate) enum Lowered {
+    Rows(Rel),
+    Released(Post),
 }
 
 pub(crate) struct Lowering<'a> {
-    pub(crate) catalog: &'a Catalog<'a>,
-    pub(crate) contract: &'a Contract,
+    catalog: &'a Catalog<'a>,
+    contract: &'a Contract,
     pub(crate) sql: &'a str,
+    blocks: RefCell<Vec<Block>>,
+    scalars: RefCell<Vec<Post>>,
+}
+
+/// Lowers a whole question.
+pub(crate) fn question(
+    planned: &LogicalPlan,
+    catalog: &Catalog<'_>,
+    contract: &Contract,
+    sql: &str,
+) -> Result<Question, Refusal> {
+    let lowering = Lowering {
+        catalog,
+        contract,
+        sql,
+        blocks: RefCell::new(Vec::new()),
+        scalars: RefCell::new(Vec::new()),
+    };
+    let answer = match lowering.lower(planned)? {
+        Lowered::Released(answer) => answer,
+        Lowered::Rows(rel) if rel.is_private() => return Err(lowering.rows_shown(&rel)),
+        Lowered::Rows(_) => return Err(public_only()),
+    };
+    let blocks = lowering.blocks.into_inner();
+    if blocks.is_empty() {
+        return Err(public_only());
+    }
+    Ok(Question { blocks, scalars: lowering.scalars.into_inner(), answer })
 }
 
 impl Lowering<'_> {
-    /// The block of a whole question.
-    pub(crate) fn block(&self, plan: &LogicalPlan) -> Result<Block, Refusal> {
-        let mut steps = Vec::new();
-        let mut node = plan;
-        let aggregate = loop {
-            node = match node {
-                LogicalPlan::Aggregate(aggregate) => break aggregate,
-                LogicalPlan::Projection(plan::Projection { expr, input, .. }) => {
-                    self.above_aggregate(input)?;
-                    let scope = Scope { schema: input.schema(), unit: &[], sql: self.sql };
-                    let columns =
-                        names(node).into_iter().zip(expr).map(|(name, expr)| Ok((name, scope.lower(expr)?)));
-                    steps.push(Step::Columns(columns.collect::<Result<_, Refusal>>()?));
-                    input
+    pub(crate) fn lower(&self, plan: &LogicalPlan) -> Result<Lowered, Refusal> {
+        match plan {
+            LogicalPlan::TableScan(scan)
+                if scan.projection.is_none() && scan.filters.is_empty() && scan.fetch.is_none() =>
+            {
+                self.scan(scan.table_name.table()).map(Lowered::Rows)
+            }
+            LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
+            LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => Ok(Lowered::Released(Post::OneRow)),
+            LogicalPlan::Filter(filter) => self.filter(filter),
+            LogicalPlan::Projection(projection) => self.projection(plan, projection),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Distinct(plan::Distinct::All(input)) => self.distinct(input),
+            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::Join(join) => self.join(join, &mut Vec::new()),
+            LogicalPlan::Window(window) => self.window(window),
+            LogicalPlan::Sort(plan::Sort { expr, input, fetch: None }) => match self.lower(input)? {
+                Lowered::Released(post) => {
+                    let scope = Scope::released(self, input.schema());
+                    let by =
+                        expr.iter().map(|sort| self.order_key(sort, &scope)).collect::<Result<_, _>>()?;
+                    Ok(Lowered::Released(Post::Order { input: Box::new(post), by }))
                 }
-                LogicalPlan::Filter(filter) => {
-                    self.above_aggregate(&filter.input)?;
-                    let scope = Scope { schema: filter.input.schema(), unit: &[], sql: self.sql };
-                    steps.push(Step::Keep(scope.lower(&filter.predicate)?));
-                    &filter.input
-                }
-                LogicalPlan::Sort(plan::Sort { expr, input, fetch: None }) => {
-                    self.above_aggregate(input)?;
-                    let scope = Scope { schema: input.schema(), unit: &[], sql: self.sql };
-                    let key = |sort: &df::SortExpr| {
-                        let by = scope.lower(&sort.expr)?;
-                        Ok(OrderKey { by, descending: !sort.asc, nulls_first: sort.nulls_first })
-                    };
-                    steps.push(Step::Order(expr.iter().map(key).collect::<Result<_, Refusal>>()?));
-                    input
-                }
-                LogicalPlan::Limit(limit) => {
-                    self.above_aggregate(&limit.input)?;
-                    let skip = self.constant(limit.skip.as_deref())?.unwrap_or(0);
-                    steps.push(Step::Limit { skip, fetch: self.constant(limit.fetch.as_deref())? });
-                    &limit.input
-                }
-                _ => return Err(self.row_level()),
-            };
-        };
-        steps.reverse();
-        let source = self.rel(&aggregate.input)?;
-        self.check_tables(&source)?;
-        let unit: Vec<bool> = source.fields().iter().map(|field| field.unit).collect();
-        let scope = Scope { schema: aggregate.input.schema(), unit: &unit, sql: self.sql };
-        let key = |key: &df::Expr| {
-            let key = scope.lower(key)?;
-            // A day or longer that DataFusion writes as a time of day.
-            let truncated = matches!(&key, Expr::Call(Function::DateTrunc, _));
-            Ok(if truncated { Expr::Cast(Box::new(key), memoranda::Kind::Date) } else { key })
-        };
-        let keys = aggregate.group_expr.iter().map(key).collect::<Result<_, Refusal>>()?;
-        let calls =
-            aggregate.aggr_expr.iter().map(|call| self.call(call, &scope)).collect::<Result<_, _>>()?;
-        Ok(Block { source, keys, calls, steps })
+                Lowered::Rows(rel) => Err(self.unordered(&rel)),
+            },
+            LogicalPlan::Limit(limit) => match self.lower(&limit.input)? {
+                Lowered::Released(post) => Ok(Lowered::Released(Post::Limit {
+                    input: Box::new(post),
+                    skip: self.constant(limit.skip.as_deref())?.unwrap_or(0),
+                    fetch: self.constant(limit.fetch.as_deref())?,
+                })),
+                Lowered::Rows(rel) => Err(self.unordered(&rel)),
+            },
+            _ => Err(Refusal::new(Rule::Clause, "this form of question is not offered")),
+        }
     }
 
-    /// A plan without an aggregate shows rows: refused before anything in it is looked at, unless it names the
-    /// pupil, which is the better reason.
-    fn above_aggregate(&self, plan: &LogicalPlan) -> Result<(), Refusal> {
-        match plan {
-            LogicalPlan::Aggregate(_) => Ok(()),
-            LogicalPlan::Projection(p) => self.above_aggregate(&p.input),
-            LogicalPlan::Filter(f) => self.above_aggregate(&f.input),
-            LogicalPlan::Sort(s) => self.above_aggregate(&s.input),
-            LogicalPlan::Limit(l) => self.above_aggregate(&l.input),
-            _ => Err(self.row_level()),
+    /// The rows of a plan that must be rows.
+    fn rows(&self, plan: &LogicalPlan) -> Result<Rel, Refusal> {
+        match self.lower(plan)? {
+            Lowered::Rows(rel) => Ok(rel),
+            Lowered::Released(_) => Err(mixed()),
+        }
+    }
+
+    fn unordered(&self, rel: &Rel) -> Refusal {
+        if !rel.is_private() {
+            return public_only();
+        }
+        Refusal::new(
+            Rule::RowLevel,
+            "ORDER BY and LIMIT over rows of pupils would pick out single pupils: they are for the answer only",
+        )
+        .rewrite("leave them out of the subquery, or number the rows of each pupil: ROW_NUMBER() OVER (PARTITION BY the pupil ORDER BY …)")
+        .near(self.sql, "limit")
+    }
+
+    /// Rows of pupils at the top: that they name the pupil is the better reason.
+    fn rows_shown(&self, rel: &Rel) -> Refusal {
+        match rel.fields().into_iter().find(|field| field.unit && !field.column.is_empty()) {
+            Some(unit) if matches!(rel, Rel::Project { .. } | Rel::Group { .. }) => {
+                pupil_shown(&unit.column).near(self.sql, &unit.column)
+            }
+            _ => self.row_level(),
         }
     }
 
@@ -169,44 +176,17 @@ impl Lowering<'_> {
         .near(self.sql, "select")
     }
 
+    pub(crate) fn order_key(&self, sort: &df::SortExpr, scope: &Scope<'_>) -> Result<OrderKey, Refusal> {
+        Ok(OrderKey { by: scope.lower(&sort.expr)?, descending: !sort.asc, nulls_first: sort.nulls_first })
+    }
+
     fn constant(&self, expr: Option<&df::Expr>) -> Result<Option<usize>, Refusal> {
         let Some(expr) = expr else { return Ok(None) };
         let empty = datafusion::common::DFSchema::empty();
-        let scope = Scope { schema: &empty, unit: &[], sql: self.sql };
-        match scope.lower(expr) {
+        match Scope::released(self, &empty).lower(expr) {
             Ok(Expr::Literal(Literal::Value(Value::Int(n)))) if n >= 0 => Ok(Some(n as usize)),
             Ok(Expr::Literal(Literal::Value(Value::Null))) => Ok(None),
             _ => Err(unsayable("LIMIT or OFFSET with anything but a constant").near(self.sql, "limit")),
-        }
-    }
-
-    fn rel(&self, plan: &LogicalPlan) -> Result<Rel, Refusal> {
-        match plan {
-            LogicalPlan::TableScan(scan)
-                if scan.projection.is_none() && scan.filters.is_empty() && scan.fetch.is_none() =>
-            {
-                self.scan(scan.table_name.table())
-            }
-            LogicalPlan::SubqueryAlias(alias) if matches!(*alias.input, LogicalPlan::TableScan(_)) => {
-                self.rel(&alias.input)
-            }
-            LogicalPlan::Filter(filter) => {
-                let input = self.rel(&filter.input)?;
-                let unit: Vec<bool> = input.fields().iter().map(|field| field.unit).collect();
-                let scope = Scope { schema: filter.input.schema(), unit: &unit, sql: self.sql };
-                let predicate = scope.lower(&filter.predicate)?;
-                Ok(Rel::Filter { input: Box::new(input), predicate })
-            }
-            LogicalPlan::Join(join) => self.join(join),
-            LogicalPlan::EmptyRelation(_) => Err(public_only()),
-            LogicalPlan::Aggregate(_) | LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
-                Err(Refusal::new(
-                    Rule::Subquery,
-                    "a query inside a query is not offered yet: ask in a single SELECT",
-                ))
-            }
-            LogicalPlan::Window(_) => Err(Refusal::new(Rule::Window, "window functions are not offered yet")),
-            _ => Err(Refusal::new(Rule::Clause, "this form of question is not offered")),
         }
     }
 
@@ -223,6 +203,8 @@ impl Lowering<'_> {
             Field {
                 table: table.name.clone(),
                 column: column.name.clone(),
+                scan: 0,
+                origins: [(table.name.clone(), column.name.clone())].into(),
                 kind: column.kind,
                 nullable: !column.required,
                 unit: column.role == Role::Unit,
@@ -240,182 +222,345 @@ impl Lowering<'_> {
         }))
     }
 
-    fn join(&self, join: &plan::Join) -> Result<Rel, Refusal> {
+    fn filter(&self, filter: &plan::Filter) -> Result<Lowered, Refusal> {
+        let mut conjuncts = df::utils::split_conjunction(&filter.predicate);
+        let input = match filter.input.as_ref() {
+            // FROM a, b WHERE a.x = b.x: the condition of the join stands here.
+            LogicalPlan::Join(join) => self.join(join, &mut conjuncts)?,
+            input => self.lower(input)?,
+        };
+        match input {
+            Lowered::Released(post) => {
+                let condition = Scope::released(self, filter.input.schema()).lower(&filter.predicate)?;
+                Ok(Lowered::Released(Post::Keep { input: Box::new(post), condition }))
+            }
+            Lowered::Rows(mut rel) => {
+                let (subqueries, plain): (Vec<_>, Vec<_>) =
+                    conjuncts.into_iter().partition(|c| subquery(c).is_some());
+                let fields = rel.fields();
+                let scope = Scope::rows(self, filter.input.schema(), &fields);
+                let conditions = plain.into_iter().map(|conjunct| scope.lower(conjunct));
+                if let Some(predicate) = and(conditions.collect::<Result<Vec<_>, _>>()?) {
+                    rel = Rel::Filter { input: Box::new(rel), predicate };
+                }
+                for (negated, inner) in subqueries.into_iter().filter_map(subquery) {
+                    rel = self.subquery(rel, inner, negated, &scope)?;
+                }
+                Ok(Lowered::Rows(rel))
+            }
+        }
+    }
+
+    fn projection(&self, node: &LogicalPlan, projection: &plan::Projection) -> Result<Lowered, Refusal> {
+        let input = &projection.input;
+        match self.lower(input)? {
+            Lowered::Released(post) => {
+                let scope = Scope::released(self, input.schema());
+                let columns = names(node)
+                    .into_iter()
+                    .zip(&projection.expr)
+                    .map(|(name, expr)| Ok((name, scope.lower(expr)?)))
+                    .collect::<Result<_, Refusal>>()?;
+                Ok(Lowered::Released(Post::Columns { input: Box::new(post), columns }))
+            }
+            Lowered::Rows(rel) => {
+                let fields = rel.fields();
+                let scope = Scope::rows(self, input.schema(), &fields);
+                let column = |expr: &df::Expr| match scope.unit_column(expr) {
+                    Some(column) => Ok(column),
+                    None => scope.lower(expr),
+                };
+                let columns = projection.expr.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+                let whole =
+                    |(i, column): (usize, &Expr)| matches!(column, Expr::Column(index, _) if *index == i);
+                if columns.len() == fields.len() && columns.iter().enumerate().all(whole) {
+                    return Ok(Lowered::Rows(rel));
+                }
+                Ok(Lowered::Rows(Rel::Project { input: Box::new(rel), columns }))
+            }
+        }
+    }
+
+    fn aggregate(&self, aggregate: &plan::Aggregate) -> Result<Lowered, Refusal> {
+        let schema = aggregate.input.schema();
+        match self.lower(&aggregate.input)? {
+            Lowered::Released(post) => {
+                let scope = Scope::released(self, schema);
+                let keys =
+                    aggregate.group_expr.iter().map(|key| scope.lower(key)).collect::<Result<_, _>>()?;
+                let calls = aggregate.aggr_expr.iter().map(|call| scope.post_call(call));
+                let calls: Vec<PostCall> = calls.collect::<Result<_, _>>()?;
+                Ok(Lowered::Released(Post::Group { input: Box::new(post), keys, calls }))
+            }
+            Lowered::Rows(rel) if !rel.is_private() => Err(public_only()),
+            Lowered::Rows(rel) => {
+                let fields = rel.fields();
+                let scope = Scope::rows(self, schema, &fields);
+                if aggregate.group_expr.iter().any(|key| scope.unit_column(key).is_some()) {
+                    return self.per_pupil(aggregate, &scope, rel.clone()).map(Lowered::Rows);
+                }
+                let (keys, sets) = self.keys(&aggregate.group_expr, &scope)?;
+                let calls = aggregate.aggr_expr.iter().map(|call| scope.call(call));
+                let calls = calls.collect::<Result<Vec<_>, _>>()?;
+                Ok(Lowered::Released(self.release(Block { source: rel.clone(), keys, sets, calls })))
+            }
+        }
+    }
+
+    fn per_pupil(&self, aggregate: &plan::Aggregate, scope: &Scope<'_>, input: Rel) -> Result<Rel, Refusal> {
+        let key = |key: &df::Expr| match scope.unit_column(key) {
+            Some(column) => Ok(column),
+            None => scope.lower(key),
+        };
+        let keys = aggregate.group_expr.iter().map(key).collect::<Result<_, _>>()?;
+        let calls =
+            aggregate.aggr_expr.iter().map(|call| scope.pupil_call(call)).collect::<Result<_, _>>()?;
+        Ok(Rel::Group { input: Box::new(input), keys, calls })
+    }
+
+    /// Keeps a block to be released; the same one is released once.
+    fn release(&self, mut block: Block) -> Post {
+        number_scans(&mut block.source, &mut 0);
+        let mut blocks = self.blocks.borrow_mut();
+        let stage = blocks.iter().position(|known| *known == block).unwrap_or_else(|| {
+            blocks.push(block);
+            blocks.len() - 1
+        });
+        Post::Stage(stage)
+    }
+
+    fn distinct(&self, input: &LogicalPlan) -> Result<Lowered, Refusal> {
+        match self.lower(input)? {
+            Lowered::Released(post) => Ok(Lowered::Released(Post::Distinct(Box::new(post)))),
+            Lowered::Rows(rel) => {
+                let fields = rel.fields();
+                if !rel.is_private() || fields.iter().any(|field| field.unit) {
+                    return Ok(Lowered::Rows(Rel::Distinct(Box::new(rel))));
+                }
+                let keys = fields.iter().enumerate().map(|(i, field)| Expr::Column(i, field.kind)).collect();
+                let block = Block { source: rel, keys, sets: Sets::Plain, calls: vec![] };
+                Ok(Lowered::Released(self.release(block)))
+            }
+        }
+    }
+
+    fn union(&self, union: &plan::Union) -> Result<Lowered, Refusal> {
+        let inputs = union.inputs.iter().map(|input| self.lower(input)).collect::<Result<Vec<_>, _>>()?;
+        let (mut rows, mut released) = (Vec::new(), Vec::new());
+        for input in inputs {
+            match input {
+                Lowered::Rows(rel) => rows.push(rel),
+                Lowered::Released(post) => released.push(post),
+            }
+        }
+        match (rows.is_empty(), released.is_empty()) {
+            (false, true) => {
+                let private = rows.iter().filter(|rel| rel.is_private()).count();
+                if private != 0 && private != rows.len() {
+                    return Err(Refusal::new(
+                        Rule::Clause,
+                        "a UNION of rows of pupils with public rows is not offered",
+                    )
+                    .rewrite("join the public table instead"));
+                }
+                Ok(Lowered::Rows(Rel::Union(rows)))
+            }
+            (true, false) => {
+                let both = |left, right| Post::Set {
+                    operation: SetOperation::Union,
+                    all: true,
+                    left: Box::new(left),
+                    right: Box::new(right),
+                };
+                released.into_iter().reduce(both).map(Lowered::Released).ok_or_else(mixed)
+            }
+            _ => Err(mixed()),
+        }
+    }
+
+    /// A join; of `around`, the conjuncts of a WHERE around it, an inner join of rows takes those that compare its sides.
+    fn join(&self, join: &plan::Join, around: &mut Vec<&df::Expr>) -> Result<Lowered, Refusal> {
         let kind = match join.join_type {
             JoinType::Inner => JoinKind::Inner,
             JoinType::Left => JoinKind::Left,
             JoinType::Right => JoinKind::Right,
+            JoinType::Full => JoinKind::Full,
+            JoinType::LeftSemi => JoinKind::Semi,
+            JoinType::LeftAnti => JoinKind::Anti,
+            _ => return Err(Refusal::new(Rule::Join, "this kind of join is not offered")),
+        };
+        // INTERSECT and EXCEPT are joins that match NULL with NULL.
+        let set = join.null_equality == NullEquality::NullEqualsNull;
+        if join.null_aware || (set && !matches!(kind, JoinKind::Semi | JoinKind::Anti)) {
+            return Err(Refusal::new(Rule::Join, "a join that matches NULL with NULL is not offered"));
+        }
+        let inner = kind == JoinKind::Inner;
+        let left = match join.left.as_ref() {
+            LogicalPlan::Join(left) if inner => self.join(left, around)?,
+            left => self.lower(left)?,
+        };
+        match (left, self.lower(&join.right)?) {
+            (Lowered::Rows(left), Lowered::Rows(right)) => {
+                let compares = |conjunct: &&df::Expr| inner && compares_sides(conjunct, join);
+                let (own, others) = std::mem::take(around).into_iter().partition(compares);
+                *around = others;
+                let on = self.row_condition(join, &own, &left, &right, set)?;
+                self.row_join(left, right, kind, on).map(Lowered::Rows)
+            }
+            (Lowered::Released(left), Lowered::Released(right)) if set => {
+                let operation =
+                    if kind == JoinKind::Semi { SetOperation::Intersect } else { SetOperation::Except };
+                let (left, right) = (Box::new(left), Box::new(right));
+                Ok(Lowered::Released(Post::Set { operation, all: false, left, right }))
+            }
+            (Lowered::Released(left), Lowered::Released(right)) => {
+                let schema = join.left.schema().join(join.right.schema());
+                let schema = schema.map_err(|_| unsayable("this join"))?;
+                let scope = Scope::released(self, &schema);
+                let mut on = Vec::new();
+                for (a, b) in &join.on {
+                    on.push(crate::lower::expr::pair(
+                        crate::tree::Binary::Equal,
+                        scope.lower(a)?,
+                        scope.lower(b)?,
+                    ));
+                }
+                on.extend(
+                    join.filter.iter().map(|filter| scope.lower(filter)).collect::<Result<Vec<_>, _>>()?,
+                );
+                let (left, right) = (Box::new(left), Box::new(right));
+                Ok(Lowered::Released(Post::Join { left, right, kind, on: and(on) }))
+            }
+            _ => Err(mixed()),
+        }
+    }
+
+    /// The rows of a subquery after IN or EXISTS: see [`crate::lower::join`].
+    pub(crate) fn subquery_rows(&self, plan: &LogicalPlan) -> Result<Rel, Refusal> {
+        self.rows(plan)
+    }
+
+    pub(crate) fn contract(&self) -> &Contract {
+        self.contract
+    }
+
+    /// A scalar subquery: its number and type.
+    pub(crate) fn scalar(&self, plan: &LogicalPlan) -> Result<Expr, Refusal> {
+        let field = match plan.schema().fields().as_ref() {
+            [field] => kind(field.data_type()).ok_or_else(|| unsayable("this type"))?,
             _ => {
                 return Err(Refusal::new(
-                    Rule::Join,
-                    "only INNER, LEFT, RIGHT and CROSS JOIN are offered yet",
+                    Rule::Subquery,
+                    "a subquery that stands for a value has one column",
                 ));
             }
         };
-        if join.null_equality != NullEquality::NullEqualsNothing || join.null_aware {
-            return Err(Refusal::new(Rule::Join, "a join that matches NULL with NULL is not offered"));
-        }
-        let (left, right) = (Box::new(self.rel(&join.left)?), Box::new(self.rel(&join.right)?));
-        let mut unit: Vec<bool> = left.fields().iter().map(|field| field.unit).collect();
-        unit.extend(right.fields().iter().map(|field| field.unit));
-        if is_private(&left) && is_private(&right) {
-            return Err(self.private_join(&left, &right));
-        }
-        let scope = Scope { schema: &join.schema, unit: &unit, sql: self.sql };
-        let mut on = Vec::new();
-        for (a, b) in &join.on {
-            on.push(Expr::Binary(Binary::Equal, Box::new(scope.lower(a)?), Box::new(scope.lower(b)?)));
-        }
-        if let Some(filter) = &join.filter {
-            on.push(scope.lower(filter)?);
-        }
-        let on = on.into_iter().reduce(|all, one| Expr::Binary(Binary::And, Box::new(all), Box::new(one)));
-        let kept_is_private = match kind {
-            JoinKind::Inner => true,
-            JoinKind::Left => is_private(&left) || !is_private(&right),
-            JoinKind::Right => is_private(&right) || !is_private(&left),
-        };
-        if !kept_is_private {
-            return Err(Refusal::new(
-                Rule::Join,
-                "a public table may not keep its unmatched rows beside rows of pupils",
-            )
-            .rewrite("name the private table first and LEFT JOIN the public one, or use INNER JOIN")
-            .near(self.sql, "join"));
-        }
-        Ok(Rel::Join { left, right, kind, on })
-    }
-
-    fn private_join(&self, left: &Rel, right: &Rel) -> Refusal {
-        let names = |rel: &Rel| -> Vec<String> {
-            rel.scans().into_iter().filter(|scan| !scan.public).map(|scan| scan.table.clone()).collect()
-        };
-        let same = names(left).iter().any(|name| names(right).contains(name));
-        let what = if same { "a private table joined with itself" } else { "a join of two private tables" };
-        Refusal::new(Rule::PrivateJoin, format!("{what} is not offered yet"))
-            .rewrite("ask about one private table, joined with public ones")
-            .near(self.sql, "join")
-    }
-
-    fn check_tables(&self, source: &Rel) -> Result<(), Refusal> {
-        if is_private(source) { Ok(()) } else { Err(public_only()) }
-    }
-
-    fn call(&self, expr: &df::Expr, scope: &Scope<'_>) -> Result<Call, Refusal> {
-        let df::Expr::AggregateFunction(call) = expr.clone().unalias() else {
-            return Err(unsayable("this aggregate"));
-        };
-        let name = call.func.name().to_owned();
-        let params = &call.params;
-        if !params.order_by.is_empty() || params.null_treatment.is_some() {
-            return Err(Refusal::new(
-                Rule::Clause,
-                format!("`{name}` with ORDER BY or IGNORE NULLS is not offered"),
-            ));
-        }
-        let [argument] = params.args.as_slice() else {
-            return Err(
-                Refusal::new(Rule::Aggregate, format!("`{name}` takes one argument")).near(self.sql, &name)
-            );
-        };
-        let filter = params.filter.as_deref().map(|filter| scope.lower(filter)).transpose()?;
-        let only = |value: Expr| match &filter {
-            Some(filter) => Expr::Case(vec![(filter.clone(), value)], None),
-            None => value,
-        };
-        let one = || Expr::Literal(Literal::Value(Value::Int(1)));
-        let unit = match argument {
-            df::Expr::Column(column) => scope.unit[scope.index(column)?],
-            _ => false,
-        };
-        match (name.as_str(), params.distinct) {
-            ("count", true) if unit => {
-                Ok(Call { what: What::Pupils, argument: filter.is_some().then(|| only(one())) })
+        let post = match self.lower(plan)? {
+            Lowered::Released(post) => post,
+            Lowered::Rows(rel) if rel.is_private() => {
+                return Err(Refusal::new(
+                    Rule::Subquery,
+                    "a subquery that stands for a value gives an aggregate over all its rows, never a pupil's value",
+                )
+                .rewrite("(SELECT AVG(x) FROM …)"));
             }
-            (_, true) => Err(Refusal::new(
-                Rule::Aggregate,
-                format!("`{name}(DISTINCT …)` is offered for the pupil's column only"),
-            )
-            .rewrite("GROUP BY the column and count the groups")
-            .near(self.sql, "distinct")),
-            ("count", false) if unit => {
-                Ok(Call { what: What::Rows, argument: filter.is_some().then(|| only(one())) })
-            }
-            ("count", false) => {
-                let counted = scope.lower(argument)?;
-                let every_row =
-                    matches!(&counted, Expr::Literal(literal) if *literal != Literal::Value(Value::Null));
-                let argument = match (every_row, &filter) {
-                    (true, None) => None,
-                    (true, Some(_)) => Some(only(one())),
-                    (false, _) => Some(only(counted)),
-                };
-                Ok(Call { what: What::Rows, argument })
-            }
-            ("sum", false) | ("avg", false) => {
-                // AVG's argument comes converted; a whole number is as good, and is measured once with SUM's.
-                let value = match scope.lower(argument)? {
-                    Expr::Cast(whole, Kind::Number) if whole.kind() == Some(Kind::Integer) => *whole,
-                    value => value,
-                };
-                let value = only(value);
-                if !matches!(value.kind(), Some(Kind::Integer | Kind::Number)) {
-                    return Err(Refusal::new(Rule::Expression, format!("`{name}` takes numbers"))
-                        .near(self.sql, &name));
-                }
-                Ok(Call { what: if name == "sum" { What::Sum } else { What::Mean }, argument: Some(value) })
-            }
-            _ => Err(Refusal::new(Rule::Aggregate, format!("`{name}` is not offered")).near(self.sql, &name)),
+            Lowered::Rows(_) => return Err(public_only()),
+        };
+        if !self.is_one_row(&post) {
+            return Err(Refusal::new(Rule::Subquery, "a subquery that stands for a value has one row")
+                .rewrite("leave out its GROUP BY"));
         }
-    }
-}
-
-/// Whether rows of the relation belong to pupils.
-pub(crate) fn is_private(rel: &Rel) -> bool {
-    rel.scans().iter().any(|scan| !scan.public)
-}
-
-/// Names of the columns that a plan gives, without the names that the SQL gave its tables: `sum(math)`, whether it
-/// was written `SUM(math)` or `SUM(r.math)`.
-fn names(plan: &LogicalPlan) -> Vec<String> {
-    let plain = |expr: &df::Expr, inner: &dyn Fn(&Column) -> Option<String>| {
-        let renamed = expr.clone().transform(|expr| {
-            Ok(match expr {
-                df::Expr::Column(column) => {
-                    let name = inner(&column).unwrap_or_else(|| column.name.clone());
-                    Transformed::yes(df::Expr::Column(Column::new_unqualified(name)))
-                }
-                other => Transformed::no(other),
-            })
+        let mut scalars = self.scalars.borrow_mut();
+        let number = scalars.iter().position(|known| *known == post).unwrap_or_else(|| {
+            scalars.push(post);
+            scalars.len() - 1
         });
-        renamed
-            .map_or_else(|_| expr.schema_name().to_string(), |renamed| renamed.data.schema_name().to_string())
-    };
-    match plan {
-        LogicalPlan::Aggregate(aggregate) => {
-            let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-            exprs.map(|expr| plain(expr, &|_| None)).collect()
+        Ok(Expr::Noisy(number, field))
+    }
+
+    fn is_one_row(&self, post: &Post) -> bool {
+        match post {
+            Post::OneRow => true,
+            Post::Stage(stage) => self
+                .blocks
+                .borrow()
+                .get(*stage)
+                .is_some_and(|block| block.keys.is_empty() && block.sets == Sets::Plain),
+            Post::Limit { fetch: Some(0 | 1), .. } => true,
+            Post::Group { keys, .. } => keys.is_empty(),
+            Post::Keep { input, .. }
+            | Post::Columns { input, .. }
+            | Post::Order { input, .. }
+            | Post::Limit { input, .. }
+            | Post::Distinct(input)
+            | Post::Window { input, .. } => self.is_one_row(input),
+            Post::Set { .. } | Post::Join { .. } => false,
         }
-        LogicalPlan::Projection(projection) => {
-            let below = names(&projection.input);
-            let schema = projection.input.schema();
-            let inner = |column: &Column| below.get(schema.index_of_column(column).ok()?).cloned();
-            projection.expr.iter().map(|expr| plain(expr, &inner)).collect()
-        }
-        LogicalPlan::Filter(filter) => names(&filter.input),
-        LogicalPlan::Sort(sort) => names(&sort.input),
-        LogicalPlan::Limit(limit) => names(&limit.input),
-        other => other.schema().fields().iter().map(|field| field.name().clone()).collect(),
     }
 }
 
-fn public_only() -> Refusal {
+/// A subquery that is a condition of its own: IN or EXISTS, and whether it is negated.
+fn subquery(conjunct: &df::Expr) -> Option<(bool, &df::Expr)> {
+    let (negated, inner) = match conjunct {
+        df::Expr::Not(inner) => (true, inner.as_ref()),
+        other => (false, other),
+    };
+    matches!(inner, df::Expr::InSubquery(_) | df::Expr::Exists(_)).then_some((negated, inner))
+}
+
+/// Whether a condition reads columns of both sides of a join, and nothing else.
+fn compares_sides(conjunct: &df::Expr, join: &plan::Join) -> bool {
+    let columns = conjunct.column_refs();
+    let of = |side: &LogicalPlan| columns.iter().filter(|c| side.schema().index_of_column(c).is_ok()).count();
+    let (left, right) = (of(&join.left), of(&join.right));
+    subquery(conjunct).is_none() && left > 0 && right > 0 && left + right == columns.len()
+}
+
+/// Numbers the readings of tables, in the order of the tree: equal trees get equal numbers.
+fn number_scans(rel: &mut Rel, next: &mut usize) {
+    match rel {
+        Rel::Scan(scan) => {
+            scan.columns.iter_mut().for_each(|field| field.scan = *next);
+            *next += 1;
+        }
+        Rel::Values(..) => {}
+        Rel::Filter { input, .. }
+        | Rel::Project { input, .. }
+        | Rel::Group { input, .. }
+        | Rel::Window { input, .. }
+        | Rel::Distinct(input) => number_scans(input, next),
+        Rel::Join { left, right, .. } => {
+            number_scans(left, next);
+            number_scans(right, next);
+        }
+        Rel::Union(inputs) => inputs.iter_mut().for_each(|input| number_scans(input, next)),
+    }
+}
+
+pub(crate) fn and(conditions: Vec<Expr>) -> Option<Expr> {
+    let both = |all, one| Expr::Binary(crate::tree::Binary::And, Box::new(all), Box::new(one));
+    conditions.into_iter().reduce(both)
+}
+
+pub(crate) fn pupil_shown(name: &str) -> Refusal {
+    Refusal::new(
+        Rule::PupilColumn,
+        format!(
+            "`{name}` names the pupil: it can be counted and joined on, never shown, compared or grouped by"
+        ),
+    )
+    .rewrite(format!("COUNT(DISTINCT {name})"))
+}
+
+fn mixed() -> Refusal {
+    Refusal::new(
+        Rule::Subquery,
+        "rows of pupils and a table of noisy results are not joined, united or compared in one question",
+    )
+    .rewrite("ask for the results first and write them into the next question, or compare with one value: x > (SELECT AVG(x) FROM …)")
+}
+
+pub(crate) fn public_only() -> Refusal {
     Refusal::new(Rule::PublicOnly, "no table of pupils is asked about; public tables are published as files")
         .rewrite("join the public table to a private one")
-}
-
-/// The kinds of the columns that a plan's schema gives; see [`Scope::lower`] for dates.
-pub(crate) fn output_kinds(plan: &LogicalPlan) -> Option<Vec<Kind>> {
-    let shown = |kind| if kind == Kind::DateTime { Kind::Date } else { kind };
-    plan.schema().fields().iter().map(|field| kind(field.data_type()).map(shown)).collect()
 }

@@ -194,15 +194,15 @@ impl Rows {
         Ok(provider_as_source(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
     }
 
-    /// The rows that the vault would bound and add up: keys, then arguments.
+    /// The rows that the vault would bound and add up for the first stage: keys, then arguments.
     pub fn source(&self, plan: &PrivatePlan) -> Result<Vec<Vec<ScalarValue>>> {
-        let rows = run(emit::source(plan, &|name| self.table(name))?)?;
-        Ok(rows.into_iter().map(|row| row[2..].to_vec()).collect())
+        let rows = run(emit::source(&plan.stages()[0], &[], &|name| self.table(name))?)?;
+        Ok(rows.into_iter().map(|row| row[1..].to_vec()).collect())
     }
 
     /// The public keys.
     pub fn public_keys(&self, plan: &PrivatePlan) -> Result<Option<Vec<Vec<ScalarValue>>>> {
-        emit::public_keys(plan, &|name| self.table(name))?.map(run).transpose()
+        emit::public_keys(&plan.stages()[0], &|name| self.table(name))?.map(run).transpose()
     }
 }
 
