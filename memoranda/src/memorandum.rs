@@ -4,6 +4,8 @@ mod check;
 mod parse;
 
 use chrono::NaiveDate;
+use disclosure_rules::account::{Account, PureEpsilon};
+use disclosure_rules::measure::Guarantee;
 use disclosure_rules::{Delta, Rho};
 
 use crate::contract::Bilingual;
@@ -75,12 +77,25 @@ pub struct Items {
 /// Privacy loss promised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Allotment {
-    /// In all; converted from (ε, δ) where the file says so, rounded down.
+    /// In all; converted from (ε, δ) where the file says so, rounded down. Where losses are pure, ε²/2 of the
+    /// whole ε: more than this it never costs the pool.
     pub rho: Rho,
-    /// The δ at which ε is stated.
+    /// The δ at which ε is stated. Pure losses have none: theirs is the least number above 0, whatever the file
+    /// says.
     pub delta: Delta,
     /// Charge of a question that names none.
     pub default_rho: Rho,
+    /// Set where the memorandum asks for pure differential privacy.
+    pub pure: Option<PureAllotment>,
+}
+
+/// Privacy loss promised as ε, without a δ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PureAllotment {
+    /// In all.
+    pub epsilon: PureEpsilon,
+    /// Charge of a question that names none.
+    pub default_epsilon: PureEpsilon,
 }
 
 impl Memorandum {
@@ -105,6 +120,19 @@ impl Allotment {
     /// so that an allotment written as (ε, δ) holds as written whatever is asked.
     pub fn threshold_delta(&self) -> Delta {
         half(self.delta)
+    }
+
+    /// What is promised of every answer.
+    pub fn guarantee(&self) -> Guarantee {
+        if self.pure.is_some() { Guarantee::Pure } else { Guarantee::Concentrated }
+    }
+
+    /// The account before the first question.
+    pub fn account(&self) -> Account {
+        match self.pure {
+            Some(pure) => Account::pure(pure.epsilon),
+            None => Account::new(Some(self.rho), Some(self.threshold_delta())),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 use chrono::NaiveDate;
+use disclosure_rules::measure::Guarantee;
 use memoranda::{Memorandum, PersonRole};
 use support::contract;
 
@@ -88,6 +89,59 @@ fn an_allotment_is_rounded_against_the_researcher() {
     );
 }
 
+/// The memorandum with another allotment.
+fn allotted(allotment: &str) -> String {
+    let (papers, _) = GOOD.split_once("rho = 0.5").unwrap();
+    format!("{papers}{allotment}\n")
+}
+
+#[test]
+fn a_pure_allotment_is_in_epsilon() {
+    let read = |allotment: &str| Memorandum::parse(&allotted(allotment)).unwrap().allotment;
+    let allotment = read("guarantee = \"pure\"\nepsilon = 3.0000009\ndefault_epsilon = 0.2000001");
+    let pure = allotment.pure.unwrap();
+    assert_eq!(allotment.guarantee(), Guarantee::Pure);
+    assert_eq!((pure.epsilon.micro(), pure.default_epsilon.micro()), (3_000_000, 200_001));
+    assert_eq!((allotment.rho.micro(), allotment.default_rho.micro()), (4_500_000, 20_000));
+    assert_eq!(allotment.account().pure.unwrap().allotment, pure.epsilon);
+    // A delta has no effect.
+    let epsilon = "guarantee = \"pure\"\nepsilon = 3.0";
+    assert_eq!(read(epsilon), read(&format!("{epsilon}\ndelta = 1e-6")));
+    assert_eq!(read(epsilon).pure.unwrap().default_epsilon.micro(), 100_000);
+    let small = read("guarantee = \"pure\"\nepsilon = 0.05").pure.unwrap();
+    assert_eq!(small.default_epsilon, small.epsilon, "never above the allotment");
+    // The same number of epsilon is another promise without the key.
+    let other = read("epsilon = 3.0\ndelta = 1e-6");
+    assert_eq!((other.guarantee(), other.pure), (Guarantee::Concentrated, None));
+    assert!(other.rho < allotment.rho);
+}
+
+#[test]
+fn a_pure_allotment_takes_no_rho() {
+    for (allotment, expected) in [
+        ("rho = 0.5\nepsilon = 3", "`/allotment/rho`: pure losses add up as epsilon: give `epsilon` instead"),
+        (
+            "epsilon = 3\ndefault_rho = 0.1",
+            "`/allotment/default_rho`: pure losses add up as epsilon: give `default_epsilon` instead",
+        ),
+        ("delta = 1e-6", "`/allotment`: `epsilon` is missing"),
+        ("epsilon = 3\ndelta = 2", "`/allotment/delta`: delta must be above 0 and below 1"),
+        (
+            "epsilon = 3\ndefault_epsilon = 3.1",
+            "`/allotment/default_epsilon`: is more than the whole allotment of 3",
+        ),
+        ("epsilon = 0", "`/allotment/epsilon`: epsilon must be positive and finite"),
+        ("epsilon = 0.001", "`/allotment/epsilon`: is less than a millionth of rho"),
+        ("epsilon = 1e7", "`/allotment/epsilon`: rho must be between 0 and 4e12"),
+        (
+            "epsilon = 3\nsigma = 1",
+            "`/allotment/sigma`: unknown key `sigma`; known here: `guarantee`, `epsilon`, `default_epsilon`, `delta`",
+        ),
+    ] {
+        assert_eq!(mistakes(&allotted(&format!("guarantee = \"pure\"\n{allotment}"))), [expected]);
+    }
+}
+
 #[test]
 fn each_mistake_has_its_pointer() {
     let identifier = "is not an identifier: use up to 64 letters, digits, `-`, `_`, `.`";
@@ -124,8 +178,7 @@ fn each_mistake_has_its_pointer() {
         ("default_rho = 0.02", "default_rho = 0.6", "`/allotment/default_rho`: is more than the whole allotment of 0.5".into()),
         ("default_rho = 0.02", "default_rho = 0", "`/allotment/default_rho`: must be a number above 0".into()),
         ("default_rho = 0.02", "default_epsilon = 1", "`/allotment/default_epsilon`: unknown key `default_epsilon`; known here: `rho`, `epsilon`, `delta`, `default_rho`, `guarantee`".into()),
-        ("default_rho = 0.02", "guarantee = \"pure\"", "`/allotment/guarantee`: `pure` is not offered by this version; use `zcdp`, or leave it out".into()),
-        ("default_rho = 0.02", "guarantee = \"none\"", "`/allotment/guarantee`: unknown guarantee `none`; use `zcdp`, or leave it out".into()),
+        ("default_rho = 0.02", "guarantee = \"none\"", "`/allotment/guarantee`: unknown guarantee `none`; use `zcdp` or `pure`, or leave it out".into()),
         ("rules = ", "rule = ", String::new()),
     ];
     for (from, to, expected) in cases {

@@ -27,6 +27,7 @@ fn refuse_many(home: &Path, times: usize) {
         person: None,
         sql: "SELECT id FROM results".to_owned(),
         price: Price::Default,
+        confidence: None,
         options: Options::default(),
         fresh: false,
         preview: false,

@@ -6,5 +6,6 @@ mod crash;
 mod demo;
 mod log;
 mod mistakes;
+mod pure;
 mod star;
 mod support;

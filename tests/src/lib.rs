@@ -104,6 +104,7 @@ pub fn question(sql: &str) -> Request {
         person: None,
         sql: sql.to_owned(),
         price: Price::Rho(rho(NO_NOISE)),
+        confidence: None,
         options: Options::default(),
         fresh: true,
         preview: false,

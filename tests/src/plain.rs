@@ -9,10 +9,12 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use disclosure_rules::Value;
-use gate::Answered;
 use gate::answered::Cell;
+use gate::{Answered, Request};
 use memoranda::{Contract, Kind, Table};
 use vault::Input;
+
+use crate::Home;
 
 /// A cell, of an answer or of a plain result.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +87,7 @@ fn datum(scalar: &ScalarValue) -> Datum {
             let day = scalar.cast_to(&DataType::Date32).unwrap();
             key(&queries::value(&day).unwrap())
         }
+        other if other.data_type().is_unsigned_integer() => datum(&other.cast_to(&DataType::Int64).unwrap()),
         other => key(&queries::value(other).unwrap()),
     }
 }
@@ -105,6 +108,24 @@ pub fn rows(answered: &Answered) -> Vec<Vec<Datum>> {
         Cell::Key(value) => key(value),
     };
     answered.rows.iter().map(|row| row.iter().map(cell).collect()).collect()
+}
+
+/// How the answer of a home without noise differs from the plain one, which may be asked for in other words where plain
+/// SQL has none of these.
+pub fn disagreement(
+    home: &Home,
+    plain: &Plain,
+    request: &Request,
+    in_plain: &str,
+    ordered: bool,
+) -> Option<String> {
+    match home.ask(request) {
+        Ok(answered) => match plain.ask(in_plain) {
+            Ok(rows) => difference(&answered, rows, ordered),
+            Err(error) => Some(format!("plain: {error}")),
+        },
+        Err(failure) => Some(failure.to_string()),
+    }
 }
 
 /// How an answer without noise differs from a plain result; `None` where it does not. A cell without pupils is hidden:

@@ -153,6 +153,9 @@ pub(crate) struct Ask {
     /// The least price that gives every measure a half-width of at most W (means: in cells of 100 pupils or more).
     #[arg(long, value_name = "W", group = "price", allow_negative_numbers = true)]
     pub(crate) within: Option<f64>,
+    /// Confidence of the half-width after --within, and of those that --preview tells [default: 0.95].
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    pub(crate) confidence: Option<f64>,
     /// Rows of one pupil that count.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rows_per_unit: Option<u64>,

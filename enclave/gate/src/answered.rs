@@ -1,11 +1,13 @@
 //! [`Answered`]: what a researcher is told, in the form of DESIGN section 7. Holds noisy values and public
 //! metadata only.
 
-use disclosure_rules::measure::{Aggregate, Quantity, Terms};
+use disclosure_rules::account::{Loss, PureEpsilon};
+use disclosure_rules::measure::{Aggregate, Guarantee, Quantity, Terms};
 use disclosure_rules::release::Hidden;
-use disclosure_rules::{Delta, Rho, Value};
+use disclosure_rules::{Cost, Delta, Rho, Value};
 use memoranda::Kind;
 use queries::answer::Datum;
+use queries::plan::MeasureColumn;
 use queries::{Answer, PrivatePlan};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -29,9 +31,9 @@ pub struct Answered {
     pub charged: Charged,
     /// What is left.
     pub balance: Balance,
-    /// What bounds one pupil's effect; in a preview.
+    /// What bounds one pupil's effect on each result inside the question; in a preview.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bounds: Option<Bounds>,
+    pub bounds: Option<Vec<Bounds>>,
     /// Columns.
     pub columns: Vec<Column>,
     /// Rows, one cell per column; an object by name in JSON.
@@ -44,35 +46,49 @@ pub struct Answered {
 /// A privacy loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Charged {
-    /// ρ.
+    /// ρ; under a pure memorandum, what the pool counts.
     pub rho: Rho,
     /// ε at `delta`.
     pub epsilon: f64,
-    /// The memorandum's δ.
+    /// The memorandum's δ; 0 where it is pure.
     pub delta: f64,
     /// δ used by the threshold for unknown keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_delta: Option<f64>,
 }
 
+impl Charged {
+    /// The same at no charge.
+    pub(crate) fn nothing(self) -> Charged {
+        Charged { rho: Rho::ZERO, epsilon: 0.0, threshold_delta: None, ..self }
+    }
+}
+
 /// What is left of the memorandum's allotment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Balance {
-    /// ρ.
+    /// ρ; under a pure memorandum, of `epsilon` at once.
     pub rho: Rho,
+    /// ε, under a pure memorandum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<PureEpsilon>,
 }
 
 /// What bounds one pupil's effect on the answer, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bounds {
-    /// Rows of one pupil that count.
-    pub rows_per_unit: u64,
+    /// Its share of the price.
+    pub rho: Rho,
+    /// Rows of one pupil that count; absent where nothing bounds them.
+    pub rows_per_unit: Option<u64>,
     /// Of those, in one group.
-    pub rows_per_group: u64,
+    pub rows_per_group: Option<u64>,
     /// Groups that one pupil counts in.
-    pub groups_per_unit: u64,
+    pub groups_per_unit: Option<u64>,
     /// Number of groups, where it is public.
     pub groups: Option<usize>,
+    /// How likely a cell is hidden, by its number of pupils.
+    pub hidden_chances: Vec<(u64, f64)>,
     /// The same in words, with what would lower the noise.
     pub explanation: String,
 }
@@ -102,7 +118,8 @@ pub struct Column {
     /// The noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<String>,
-    /// Standard deviation of the noise, in the unit of the count or sum it was added to.
+    /// Scale of the noise, in the unit of the count or sum it was added to: a Gaussian's standard deviation, a
+    /// Laplace's mean magnitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
     /// What one pupil can change, in the same unit.
@@ -127,6 +144,9 @@ pub struct Column {
 pub struct Sensitivity {
     /// Over all groups, Euclidean.
     pub l2: f64,
+    /// Sum over all groups, where the noise follows from it: under a pure memorandum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l1: Option<f64>,
 }
 
 /// A cell.
@@ -186,7 +206,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    pub(crate) fn new(plan: &PrivatePlan, terms: &Terms, answer: Answer) -> Recorded {
+    pub(crate) fn new(plan: &PrivatePlan, terms: &[Terms], answer: Answer) -> Recorded {
         let kinds: Vec<Kind> = answer.columns.iter().map(|column| column.kind).collect();
         let cell = |(datum, kind): (Datum, &Kind)| match datum {
             Datum::Key(value) => Cell::Key(value),
@@ -207,7 +227,7 @@ impl Recorded {
         };
         let rows =
             answer.rows.into_iter().map(|row| row.into_iter().zip(&kinds).map(cell).collect()).collect();
-        let mut columns = columns(plan, terms, false);
+        let mut columns = columns(plan, terms, None);
         columns.iter_mut().for_each(|column| column.name.clear());
         Recorded { columns, rows }
     }
@@ -219,8 +239,8 @@ impl Recorded {
     }
 }
 
-/// The columns of an answer, known before anything is asked.
-pub(crate) fn columns(plan: &PrivatePlan, terms: &Terms, preview: bool) -> Vec<Column> {
+/// The columns of an answer, known before anything is asked; in a preview, with half-widths at this confidence.
+pub(crate) fn columns(plan: &PrivatePlan, terms: &[Terms], preview: Option<f64>) -> Vec<Column> {
     let describe = |column: queries::answer::Column| {
         let kind = column.kind.name().to_owned();
         let mut told = Column {
@@ -237,39 +257,55 @@ pub(crate) fn columns(plan: &PrivatePlan, terms: &Terms, preview: bool) -> Vec<C
             hidden_below: None,
         };
         if !column.measures.is_empty() {
-            told.mechanism = Some("discrete gaussian".to_owned());
+            told.mechanism = Some(mechanism(plan.guarantee()).to_owned());
             told.aggregate = Some("expression".to_owned());
         }
-        if let [measure] = column.measures.as_slice() {
-            describe_measure(&mut told, plan, terms, *measure, preview);
+        if let [(stage, measure)] = column.measures.as_slice() {
+            describe_measure(&mut told, plan.stages()[*stage].measures()[*measure], &terms[*stage], preview);
         }
         told
     };
     plan.answer_columns().into_iter().map(describe).collect()
 }
 
-fn describe_measure(told: &mut Column, plan: &PrivatePlan, terms: &Terms, measure: usize, preview: bool) {
-    let column = plan.measures()[measure];
+fn describe_measure(told: &mut Column, column: MeasureColumn, terms: &Terms, preview: Option<f64>) {
     let (noisy, unit) = match column.measure.aggregate {
         Aggregate::Count(count) => (count, 1.0),
         Aggregate::Sum { sum, .. } | Aggregate::Mean { sum, .. } => (sum, terms.lattice(sum).step),
+        Aggregate::Spread { squares, .. } => (squares, 1.0),
+        Aggregate::Association { xy, .. } => (xy, 1.0),
+        Aggregate::Quantile { distribution, .. } => (distribution, 1.0),
     };
     let component = terms.components[noisy];
     told.aggregate = Some(column.name.to_owned());
-    told.scale = Some(significant(terms.scales[noisy] * unit));
-    told.sensitivity = Some(Sensitivity {
-        l2: significant((component.l2_squared(&terms.contribution) as f64).sqrt() * unit),
-    });
+    if matches!(column.measure.aggregate, Aggregate::Quantile { .. }) {
+        let of_ranks = match terms.guarantee {
+            Guarantee::Concentrated => "exponential, over ranks",
+            Guarantee::Pure => "permute-and-flip, over ranks",
+        };
+        told.mechanism = Some(of_ranks.to_owned());
+    } else if terms.automatic.is_some() {
+        told.mechanism = Some(format!("race to the top, {}", mechanism(terms.guarantee)));
+    } else {
+        let contribution = &terms.groupings[0].contribution;
+        told.scale = Some(significant(terms.scales[0][noisy] * unit));
+        let pure = terms.guarantee == Guarantee::Pure;
+        told.sensitivity = Some(Sensitivity {
+            l2: significant((component.l2_squared(contribution) as f64).sqrt() * unit),
+            l1: pure.then(|| significant(component.l1(contribution) as f64 * unit)),
+        });
+    }
     told.clipped = Some(match component.quantity {
-        Quantity::Sum(lattice) => (lattice.low, lattice.high),
-        Quantity::Rows | Quantity::Pupils => (0.0, 1.0),
+        Quantity::Sum(lattice) | Quantity::Distribution(lattice) => (lattice.low, lattice.high),
+        Quantity::Product { x, .. } => (x.low, x.high),
+        Quantity::Rows | Quantity::Pupils | Quantity::Distinct => (0.0, 1.0),
     });
-    if preview {
+    if let Some(confidence) = preview {
         let pupils = price::reference_pupils(column.measure.aggregate);
-        told.half_width =
-            Some(significant(terms.expected_half_width(&column.measure, pupils.unwrap_or_default())));
+        let width = price::half_width(terms, &column.measure, confidence);
+        told.half_width = Some(significant(width));
         told.half_width_for_pupils = pupils;
-        told.hidden_below = Some(terms.cell_threshold(&column.measure));
+        told.hidden_below = Some(terms.cell_threshold(0, column.measure.pupils));
     }
 }
 
@@ -278,8 +314,21 @@ fn significant(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
-/// The loss of `rho`: ε for which the release, threshold and all, is (ε, δ)-DP at the memorandum's δ.
-pub(crate) fn charged(rho: Rho, delta: Delta, threshold_delta: f64) -> Charged {
+/// The noise on counts and sums.
+pub(crate) fn mechanism(guarantee: Guarantee) -> &'static str {
+    match guarantee {
+        Guarantee::Concentrated => "discrete gaussian",
+        Guarantee::Pure => "discrete laplace",
+    }
+}
+
+/// A loss, with the ε for which the release, threshold and all, is (ε, δ)-DP at the memorandum's δ; where it is pure,
+/// ε-DP.
+pub(crate) fn charged(loss: Loss, delta: Delta) -> Charged {
+    let Cost { rho, threshold_delta } = loss.cost();
+    if let Some(epsilon) = loss.epsilon() {
+        return Charged { rho, epsilon: epsilon.get(), delta: 0.0, threshold_delta: None };
+    }
     let rest = Delta::new(delta.get() - threshold_delta).unwrap_or(delta);
     Charged {
         rho,

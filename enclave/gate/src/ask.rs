@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use disclosure_rules::measure::{GroupKeys, Terms};
+use disclosure_rules::measure::{CONFIDENCE, GroupKeys, Guarantee};
 use disclosure_rules::{Exhausted, RuleSet};
 use ledger::{DebitError, Disclosure, Event, LedgerError, Question, ReplayKey};
 use memoranda::{Contract, Memorandum, PersonRole};
@@ -11,10 +11,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use vault::{EvaluateError, Snapshot, VaultError};
 
-use crate::answered::{self, Answered, Balance, Bounds, LogPlace, Recorded};
+use crate::answered::{self, Answered, Balance, LogPlace, Recorded};
 use crate::enclave::{Enclave, OpenError};
+use crate::explain;
 use crate::mask;
-use crate::price;
+use crate::price::{self, Priced};
 use crate::request::Request;
 
 /// Why there is no answer. None of these depends on a row.
@@ -69,30 +70,33 @@ impl Enclave {
     async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
         let Agreement { memorandum, contract, rules, person } = agreement;
         let plan = verified(request, agreement)?;
-        let terms = price::terms(&plan, request.price, memorandum, rules)?;
+        let priced = price::priced(&plan, request.price, request.confidence, memorandum, rules)?;
         let snapshot =
             self.vault.snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
-        let keys =
-            self.vault.keys(&plan, &snapshot, &rules.limits).await.map_err(|error| not_evaluated(&error))?;
+        let mut keys = Vec::new();
+        for stage in plan.stages() {
+            let of = self.vault.keys(stage, &snapshot, &rules.limits).await;
+            keys.push(of.map_err(|error| not_evaluated(&error))?);
+        }
         if request.preview {
-            return self.preview(agreement, &plan, &terms, &keys);
+            return self.preview(agreement, &plan, &priced, &keys, request.confidence);
         }
         let key = ReplayKey {
             memorandum: &memorandum.id,
             contract: &contract.name,
             snapshot: &snapshot.id,
-            digest: terms.plan,
+            digest: priced.question,
         };
         if !request.fresh
             && let Some(disclosure) = self.ledger.replay(&key)?
         {
-            return self.replayed(agreement, &key, &plan, &terms, disclosure);
+            return self.replayed(agreement, &key, &plan, &priced, disclosure);
         }
         let question = Question {
             memorandum: &memorandum.id,
             contract: &contract.name,
             person,
-            digest: terms.plan,
+            digest: priced.question,
             facts: json!({
                 "sql": mask::answered(&request.sql, contract),
                 "items": plan.items(),
@@ -101,38 +105,51 @@ impl Enclave {
                 "snapshot": snapshot.id,
             }),
         };
-        let charge = self.ledger.debit(self.now(), &question, terms.cost()).map_err(|error| match error {
+        let charge = self.ledger.debit(self.now(), &question, priced.loss).map_err(|error| match error {
             DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
             DebitError::Ledger(error) => Failure::Ledger(error),
         })?;
-        let recorded = self.evaluated(&plan, &terms, &keys, &snapshot, rules, charge).await?;
+        let recorded = self.evaluated(&plan, &priced, &keys, &snapshot, rules, charge).await?;
         let body = serde_json::to_string(&recorded).map_err(|_| engine_failed())?;
         let facts = json!({
-            "mechanism": "discrete gaussian",
-            "scales": terms.scales,
+            "mechanism": answered::mechanism(plan.guarantee()),
+            "scales": priced.terms.iter().map(|terms| &terms.scales).collect::<Vec<_>>(),
             "groups_told": recorded.rows.len(),
         });
         let disclosure = self.ledger.record(self.now(), &key, facts, &body)?;
-        self.told(agreement, &plan, &terms, recorded, &disclosure, false)
+        self.told(agreement, &plan, &priced, recorded, &disclosure, false)
     }
 
-    /// The only place where rows are read: exact totals, and the noise that makes them a release.
+    /// The only place where rows are read: stage by stage, exact totals, and the noise that makes them a release. A
+    /// later stage may use the noisy values of an earlier one.
     async fn evaluated(
         &self,
         plan: &PrivatePlan,
-        terms: &Terms,
-        keys: &GroupKeys,
+        priced: &Priced,
+        keys: &[GroupKeys],
         snapshot: &Snapshot,
         rules: &RuleSet,
         charge: disclosure_rules::Charge,
     ) -> Result<Recorded, Failure> {
-        let exact = self
-            .vault
-            .evaluate(plan, terms.plan, snapshot, &rules.limits)
-            .await
-            .map_err(|error| not_evaluated(&error))?;
-        let release = disclosure_rules::release(exact, charge, terms, keys).map_err(|_| engine_failed())?;
-        Ok(Recorded::new(plan, terms, plan.answer(&release)))
+        let parts: Vec<_> = priced.terms.iter().map(|terms| (terms.plan, terms.cost())).collect();
+        let charges = match plan.guarantee() {
+            Guarantee::Concentrated => charge.split(&parts),
+            Guarantee::Pure => charge.split_pure(&parts),
+        };
+        let charges = charges.ok_or_else(engine_failed)?;
+        let stages = plan.stages().iter().zip(&priced.terms).zip(keys).zip(charges);
+        let mut releases = Vec::new();
+        for (((stage, terms), keys), charge) in stages {
+            let bindings = plan.bindings(&releases);
+            let exact = self
+                .vault
+                .evaluate(stage, &bindings, terms.plan, snapshot, &rules.limits)
+                .await
+                .map_err(|error| not_evaluated(&error))?;
+            releases
+                .push(disclosure_rules::release(exact, charge, terms, keys).map_err(|_| engine_failed())?);
+        }
+        Ok(Recorded::new(plan, &priced.terms, plan.answer(&releases)))
     }
 
     fn agreement(&self, request: &Request) -> Result<Agreement, Failure> {
@@ -166,26 +183,15 @@ impl Enclave {
         &self,
         agreement: &Agreement,
         plan: &PrivatePlan,
-        terms: &Terms,
-        keys: &GroupKeys,
+        priced: &Priced,
+        keys: &[GroupKeys],
+        confidence: Option<f64>,
     ) -> Result<Answered, Failure> {
-        let contribution = plan.contribution();
-        let groups = match keys {
-            GroupKeys::Public(keys) => Some(keys.len()),
-            GroupKeys::Unknown => None,
-        };
-        let bounds = Bounds {
-            rows_per_unit: contribution.rows,
-            rows_per_group: contribution.rows_per_group,
-            groups_per_unit: contribution.groups,
-            groups,
-            explanation: explain(plan, groups),
-        };
         Ok(Answered {
             preview: true,
-            bounds: Some(bounds),
-            columns: answered::columns(plan, terms, true),
-            ..self.header(agreement, terms)?
+            bounds: Some(explain::bounds(plan, &priced.terms, keys)),
+            columns: answered::columns(plan, &priced.terms, Some(confidence.unwrap_or(CONFIDENCE))),
+            ..self.header(agreement, priced)?
         })
     }
 
@@ -194,40 +200,35 @@ impl Enclave {
         agreement: &Agreement,
         key: &ReplayKey<'_>,
         plan: &PrivatePlan,
-        terms: &Terms,
+        priced: &Priced,
         disclosure: Disclosure,
     ) -> Result<Answered, Failure> {
         let recorded: Recorded = serde_json::from_str(disclosure.answer()).map_err(|_| engine_failed())?;
         let facts = json!({
             "memorandum": key.memorandum,
             "person": agreement.person,
-            "question": terms.plan.to_string(),
+            "question": priced.question.to_string(),
             "release_index": disclosure.position().index,
         });
         self.ledger.append(self.now(), Event::Replay, facts)?;
-        self.told(agreement, plan, terms, recorded, &disclosure, true)
+        self.told(agreement, plan, priced, recorded, &disclosure, true)
     }
 
     fn told(
         &self,
         agreement: &Agreement,
         plan: &PrivatePlan,
-        terms: &Terms,
+        priced: &Priced,
         recorded: Recorded,
         disclosure: &Disclosure,
         replayed: bool,
     ) -> Result<Answered, Failure> {
-        let header = self.header(agreement, terms)?;
-        let delta = agreement.memorandum.allotment.delta;
+        let header = self.header(agreement, priced)?;
         let position = disclosure.position();
         Ok(Answered {
             release: Some(format!("sha256:{}", hex::encode(Sha256::digest(disclosure.answer())))),
             replayed,
-            charged: if replayed {
-                answered::charged(disclosure_rules::Rho::ZERO, delta, 0.0)
-            } else {
-                header.charged
-            },
+            charged: if replayed { header.charged.nothing() } else { header.charged },
             columns: recorded.named(plan),
             rows: recorded.rows,
             log: Some(LogPlace { index: position.index, root: hex::encode(position.root) }),
@@ -235,19 +236,19 @@ impl Enclave {
         })
     }
 
-    fn header(&self, agreement: &Agreement, terms: &Terms) -> Result<Answered, Failure> {
+    fn header(&self, agreement: &Agreement, priced: &Priced) -> Result<Answered, Failure> {
         let memorandum = &agreement.memorandum;
         let account = self.ledger.account(&memorandum.id)?;
-        let balance = account.and_then(|account| account.balance()).unwrap_or_default();
-        let cost = terms.cost();
+        let rho = account.and_then(|account| account.balance()).unwrap_or_default();
+        let epsilon = account.and_then(|account| account.pure).map(|pure| pure.balance());
         Ok(Answered {
             memorandum: memorandum.id.clone(),
-            question: terms.plan.to_string(),
+            question: priced.question.to_string(),
             release: None,
             replayed: false,
             preview: false,
-            charged: answered::charged(cost.rho, memorandum.allotment.delta, cost.threshold_delta),
-            balance: Balance { rho: balance },
+            charged: answered::charged(priced.loss, memorandum.allotment.delta),
+            balance: Balance { rho, epsilon },
             bounds: None,
             columns: vec![],
             rows: vec![],
@@ -299,35 +300,4 @@ fn not_evaluated(error: &EvaluateError) -> Refusal {
         EvaluateError::NotIngested(_) | EvaluateError::Failed => Rule::Engine,
     };
     Refusal::new(rule, error.to_string())
-}
-
-/// Why these bounds, and what would lower the noise.
-fn explain(plan: &PrivatePlan, groups: Option<usize>) -> String {
-    let bound = plan.contribution();
-    let plural = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let mut words = format!(
-        "one pupil counts with at most {}, at most {} of them in one group, in at most {}",
-        plural(bound.rows, "row"),
-        bound.rows_per_group,
-        plural(bound.groups, "group"),
-    );
-    match groups {
-        Some(groups) => {
-            words += &format!(
-                "; the {} known beforehand, so that all appear",
-                plural(groups as u64, "group key is").replace("key iss", "keys are")
-            )
-        }
-        None => {
-            words += "; group keys are not known beforehand: a key appears only if enough pupils share it"
-        }
-    }
-    if bound.rows > 1 {
-        words +=
-            ". Less noise: fix the rest of the primary key in WHERE or GROUP BY, or lower `--rows-per-unit`";
-        if bound.groups > 1 {
-            words += " or `--groups-per-unit`";
-        }
-    }
-    words
 }

@@ -5,7 +5,7 @@
 //! here too, so that each is logged in the order in which it took effect.
 //!
 //! In reading order: [`ask`] (the way) · [`request`] (what is asked for) · [`price`] (what it costs) · [`answered`]
-//! (what is told) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`enclave`] (one home: vault, ledger, clock) ·
+//! (what is told) · `explain` (why these bounds) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`enclave`] (one home: vault, ledger, clock) ·
 //! [`acts`] (publish, ingest, sign) · `mask` (SQL without its constants).
 
 pub mod acts;
@@ -13,6 +13,7 @@ pub mod answered;
 pub mod ask;
 pub mod enclave;
 pub mod encode;
+mod explain;
 mod mask;
 pub mod price;
 pub mod request;

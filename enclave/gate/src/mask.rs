@@ -16,7 +16,10 @@ const VOCABULARY: &str = "select from where group by having order limit offset a
     update set delete create drop alter table view copy to explain analyze show describe fetch for rows only \
     grouping sets rollup cube window range extract interval date timestamp varchar bigint double boolean integer \
     count sum avg mean min max median var stddev corr abs ceil floor round coalesce nullif greatest least lower \
-    upper substr substring trim length concat date_part date_trunc sqrt ln exp power information_schema";
+    upper substr substring trim length concat date_part date_trunc date_bin width_bucket sqrt ln exp power \
+    variance var_pop var_samp stddev_pop stddev_samp covar_pop covar_samp regr_slope regr_intercept regr_r2 \
+    percentile_cont approx_percentile_cont within row_number rank dense_rank ntile lag lead first_value last_value \
+    rows preceding following unbounded current bool_and bool_or information_schema";
 
 /// A question that ran: its words, numbers and signs, and those texts that are codes of the contract.
 pub(crate) fn answered(sql: &str, contract: &Contract) -> String {

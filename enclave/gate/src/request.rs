@@ -9,7 +9,7 @@ pub enum Price {
     Default,
     /// ρ.
     Rho(Rho),
-    /// ε at the memorandum's δ, converted to ρ and rounded down.
+    /// ε at the memorandum's δ, converted to ρ and rounded down; under a pure memorandum, the charge itself.
     Epsilon(Epsilon),
     /// The least price that gives every measure a half-width of at most this, in the measure's unit; means in
     /// cells of at least [`crate::price::REFERENCE_PUPILS`].
@@ -27,6 +27,8 @@ pub struct Request {
     pub sql: String,
     /// What to pay.
     pub price: Price,
+    /// Confidence of the half-width after `Price::Within`, and of those that a preview tells; 0.95 where none is named.
+    pub confidence: Option<f64>,
     /// Bounds beside the contract's.
     pub options: queries::Options,
     /// Draw and charge anew where the answer is on record.

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use disclosure_rules::{Account, Charge, Cost, Delta, Exhausted, PlanDigest, Rho};
+use disclosure_rules::account::{Loss, PureEpsilon, PureLosses};
+use disclosure_rules::{Account, Charge, Delta, Exhausted, PlanDigest, Rho};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
@@ -63,7 +64,7 @@ pub enum DebitError {
 }
 
 impl Ledger {
-    /// Debits `cost` from the memorandum's account and from the pool, or from neither.
+    /// Debits a price from the memorandum's account, in its unit, and from the pool, or from neither.
     ///
     /// A charge returned is durable, and in the log; so is a refusal for an exhausted balance. A crash in between
     /// can cost budget, never privacy.
@@ -71,8 +72,10 @@ impl Ledger {
         &self,
         at: DateTime<Utc>,
         question: &Question<'_>,
-        cost: Cost,
+        loss: impl Into<Loss>,
     ) -> Result<Charge, DebitError> {
+        let loss = loss.into();
+        let cost = loss.cost();
         // NaN is not in the range.
         if !(0.0..1.0).contains(&cost.threshold_delta) {
             return Err(LedgerError::ThresholdDelta.into());
@@ -87,7 +90,10 @@ impl Ledger {
                 "rho_micro": cost.rho.micro(),
                 "threshold_delta": cost.threshold_delta,
             }));
-            match Charge::debit(question.digest, cost, &memorandum, &pool) {
+            if let Some(epsilon) = loss.epsilon() {
+                own.insert(EPSILON.to_owned(), epsilon.micro().into());
+            }
+            match Charge::debit(question.digest, loss, &memorandum, &pool) {
                 Ok((memorandum, pool, charge)) => {
                     write_account(
                         &writer.transaction,
@@ -150,22 +156,35 @@ pub(crate) fn read_account(
     kind: AccountKind,
     name: &str,
 ) -> Result<Option<Account>, LedgerError> {
-    let query = "SELECT allotment_micro, charged_micro, delta, delta_charged FROM account
-                 WHERE kind = ?1 AND name = ?2";
-    let mut statement = connection.prepare(query)?;
+    let query = format!("SELECT {ACCOUNT} FROM account WHERE kind = ?1 AND name = ?2");
+    let mut statement = connection.prepare(&query)?;
     let mut rows = statement.query([kind.as_str(), name])?;
     rows.next()?.map(|row| account(row, 0)).transpose()
 }
 
-/// Reads an account from four columns, from `first` on.
+/// In a leaf: the ε of a pure memorandum or question.
+pub(crate) const EPSILON: &str = "epsilon_micro";
+
+/// The columns of an account.
+pub(crate) const ACCOUNT: &str =
+    "allotment_micro, charged_micro, delta, delta_charged, epsilon_micro, epsilon_charged_micro";
+
+/// Reads an account from the columns [`ACCOUNT`], from `first` on.
 pub(crate) fn account(row: &Row<'_>, first: usize) -> Result<Account, LedgerError> {
-    let damaged = |_| LedgerError::Damaged("an account is out of range".to_owned());
+    let out_of_range = || LedgerError::Damaged("an account is out of range".to_owned());
+    let damaged = |_| out_of_range();
     let rho = |micro: u64| Rho::from_micro(micro).map_err(damaged);
+    let epsilon = |micro: u64| PureEpsilon::from_micro(micro).ok_or_else(out_of_range);
+    let pure = row.get::<_, Option<u64>>(first + 4)?.zip(row.get::<_, Option<u64>>(first + 5)?);
+    let pure = pure.map(|(allotment, charged)| {
+        Ok::<_, LedgerError>(PureLosses { allotment: epsilon(allotment)?, charged: epsilon(charged)? })
+    });
     Ok(Account {
         allotment: row.get::<_, Option<u64>>(first)?.map(rho).transpose()?,
         charged: rho(row.get(first + 1)?)?,
         delta: row.get::<_, Option<f64>>(first + 2)?.map(Delta::new).transpose().map_err(damaged)?,
         delta_charged: row.get(first + 3)?,
+        pure: pure.transpose()?,
     })
 }
 
@@ -176,15 +195,16 @@ pub(crate) fn open_account(
     account: &Account,
 ) -> Result<(), LedgerError> {
     connection.execute(
-        "INSERT INTO account (kind, name, allotment_micro, charged_micro, delta, delta_charged)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        &format!("INSERT INTO account (kind, name, {ACCOUNT}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
         params![
             kind.as_str(),
             name,
             account.allotment.map(Rho::micro),
             account.charged.micro(),
             account.delta.map(Delta::get),
-            account.delta_charged
+            account.delta_charged,
+            account.pure.map(|pure| pure.allotment.micro()),
+            account.pure.map(|pure| pure.charged.micro())
         ],
     )?;
     Ok(())
@@ -197,8 +217,15 @@ fn write_account(
     account: &Account,
 ) -> Result<(), LedgerError> {
     connection.execute(
-        "UPDATE account SET charged_micro = ?3, delta_charged = ?4 WHERE kind = ?1 AND name = ?2",
-        params![kind.as_str(), name, account.charged.micro(), account.delta_charged],
+        "UPDATE account SET charged_micro = ?3, delta_charged = ?4, epsilon_charged_micro = ?5
+         WHERE kind = ?1 AND name = ?2",
+        params![
+            kind.as_str(),
+            name,
+            account.charged.micro(),
+            account.delta_charged,
+            account.pure.map(|pure| pure.charged.micro())
+        ],
     )?;
     Ok(())
 }

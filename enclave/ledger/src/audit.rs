@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use disclosure_rules::{Account, Delta, Rho};
+use disclosure_rules::account::{Loss, PureEpsilon};
+use disclosure_rules::{Account, Cost, Delta, Rho};
 use rusqlite::Transaction;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::accounts::{AccountKind, account};
+use crate::accounts::{ACCOUNT, AccountKind, account};
 use crate::canonical::canonical;
 use crate::documents::sha256;
 use crate::log;
@@ -200,7 +201,7 @@ enum Stated {
     Publish { document: String, name: String, version: String, sha256: String },
     Signature(Signature),
     End { memorandum: String },
-    Question { memorandum: String, contract: String, question: String, rho_micro: u64, threshold_delta: f64 },
+    Question(Question),
     Release(Release),
 }
 
@@ -212,6 +213,45 @@ struct Signature {
     rho_micro: u64,
     threshold_delta: f64,
     pool_rho_micro: Option<u64>,
+    /// Of a pure memorandum.
+    epsilon_micro: Option<u64>,
+}
+
+impl Signature {
+    /// The account that it opens.
+    fn account(&self) -> Option<Account> {
+        let rho = Rho::from_micro(self.rho_micro).ok()?;
+        match self.epsilon_micro {
+            None => Some(Account::new(Some(rho), Some(Delta::new(self.threshold_delta).ok()?))),
+            Some(micro) => {
+                let account = Account::pure(PureEpsilon::from_micro(micro)?);
+                (account.allotment == Some(rho) && self.threshold_delta == 0.0).then_some(account)
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Question {
+    memorandum: String,
+    contract: String,
+    question: String,
+    rho_micro: u64,
+    threshold_delta: f64,
+    /// Under a pure memorandum.
+    epsilon_micro: Option<u64>,
+}
+
+impl Question {
+    fn loss(&self) -> Option<Loss> {
+        let cost = Cost { rho: Rho::from_micro(self.rho_micro).ok()?, threshold_delta: self.threshold_delta };
+        match self.epsilon_micro {
+            None => Some(cost.into()),
+            Some(micro) => {
+                Some(Loss::Pure(PureEpsilon::from_micro(micro)?)).filter(|loss| loss.cost() == cost)
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -247,12 +287,10 @@ impl Implied {
                 store(DOCUMENT, vec![document, name, version, sha256]);
             }
             Stated::Signature(signature) => {
-                let Signature { memorandum, contract, sha256, rho_micro, threshold_delta, pool_rho_micro } =
-                    signature;
+                let opened = signature.account()?;
+                let Signature { memorandum, contract, sha256, pool_rho_micro, .. } = signature;
                 store(DOCUMENT, vec!["memorandum".to_owned(), memorandum.clone(), "1".to_owned(), sha256]);
                 store(MEMORANDUM, vec![memorandum.clone(), contract.clone()]);
-                let (rho, delta) = (Rho::from_micro(rho_micro).ok()?, Delta::new(threshold_delta).ok()?);
-                let opened = Account::new(Some(rho), Some(delta));
                 if self.accounts.insert((AccountKind::Memorandum, memorandum), opened).is_some() {
                     return None;
                 }
@@ -264,13 +302,14 @@ impl Implied {
                 }
             }
             Stated::End { memorandum } => store(END, vec![memorandum]),
-            Stated::Question { memorandum, contract, question, rho_micro, threshold_delta } => {
+            Stated::Question(asked) => {
+                let loss = asked.loss()?;
+                let Question { memorandum, contract, question, .. } = asked;
                 store(QUESTION, vec![memorandum.clone(), question]);
-                let rho = Rho::from_micro(rho_micro).ok()?;
                 for key in [(AccountKind::Memorandum, memorandum), (AccountKind::Pool, contract)] {
                     let account = self.accounts.get_mut(&key)?;
-                    account.charged = account.charged.plus(rho);
-                    account.delta_charged += threshold_delta;
+                    // As it was debited: beyond a balance, no leaf says that it was.
+                    *account = account.debit(loss).ok()?;
                 }
             }
             Stated::Release(release) => {
@@ -289,10 +328,8 @@ impl Implied {
     fn beside_accounts(&mut self, transaction: &Transaction<'_>) -> Result<Vec<Recomputed>, LedgerError> {
         let mut beside = Vec::new();
         let mut accounts = self.accounts.clone();
-        let query =
-            "SELECT kind = 'pool', name, allotment_micro, charged_micro, delta, delta_charged FROM account
-                     ORDER BY kind, name";
-        let mut statement = transaction.prepare(query)?;
+        let query = format!("SELECT kind = 'pool', name, {ACCOUNT} FROM account ORDER BY kind, name");
+        let mut statement = transaction.prepare(&query)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let kind = if row.get(0)? { AccountKind::Pool } else { AccountKind::Memorandum };

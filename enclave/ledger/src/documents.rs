@@ -4,13 +4,13 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use disclosure_rules::{Account, Rho};
+use disclosure_rules::{Account, Delta, Rho};
 use memoranda::Memorandum;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::accounts::{AccountKind, open_account, read_account};
+use crate::accounts::{AccountKind, EPSILON, open_account, read_account};
 use crate::log::{self, LeafKind, LogPosition, Writer};
 use crate::store::{Ledger, LedgerError};
 
@@ -101,7 +101,8 @@ impl Ledger {
             refuse_published(writer, DocumentKind::Memorandum, id, MEMORANDUM_VERSION)?;
             let existing = read_account(&writer.transaction, AccountKind::Pool, contract)?;
             let pool_account = existing.unwrap_or(Account::new(pool, None));
-            let own = object(json!({
+            let account = allotment.account();
+            let mut own = object(json!({
                 "memorandum": id,
                 "contract": contract,
                 "institution": memorandum.institution,
@@ -111,17 +112,19 @@ impl Ledger {
                 "rules": memorandum.rules,
                 "sha256": sha256(text),
                 "rho_micro": allotment.rho.micro(),
-                "delta": allotment.delta.get(),
-                "threshold_delta": allotment.threshold_delta().get(),
+                "delta": account.pure.map_or(allotment.delta.get(), |_| 0.0),
+                "threshold_delta": account.delta.map_or(0.0, Delta::get),
                 "pool_rho_micro": pool_account.allotment.map(Rho::micro),
             }));
+            if let Some(pure) = account.pure {
+                own.insert(EPSILON.to_owned(), pure.allotment.micro().into());
+            }
             let position = writer.leaf(at, LeafKind::Signature, own, json!({}))?;
             keep_document(writer, DocumentKind::Memorandum, id, MEMORANDUM_VERSION, text, position)?;
             writer.transaction.execute(
                 "INSERT INTO memorandum (id, contract, signed) VALUES (?1, ?2, ?3)",
                 params![id, contract, position.index],
             )?;
-            let account = Account::new(Some(allotment.rho), Some(allotment.threshold_delta()));
             open_account(&writer.transaction, AccountKind::Memorandum, id, &account)?;
             if existing.is_none() {
                 open_account(&writer.transaction, AccountKind::Pool, contract, &pool_account)?;

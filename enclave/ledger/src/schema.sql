@@ -33,8 +33,12 @@ CREATE TABLE account (
   charged_micro INTEGER NOT NULL CHECK (charged_micro >= 0),
   delta REAL,
   delta_charged REAL NOT NULL CHECK (delta_charged >= 0),
+  -- Of a pure memorandum: its allotment and charges in ε; the rest is in ρ.
+  epsilon_micro INTEGER,
+  epsilon_charged_micro INTEGER CHECK (epsilon_charged_micro BETWEEN 0 AND epsilon_micro),
   PRIMARY KEY (kind, name),
-  CHECK (allotment_micro IS NULL OR charged_micro <= allotment_micro)
+  CHECK (allotment_micro IS NULL OR charged_micro <= allotment_micro),
+  CHECK ((epsilon_micro IS NULL) = (epsilon_charged_micro IS NULL))
 ) STRICT;
 
 CREATE TABLE memorandum (

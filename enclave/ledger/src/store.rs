@@ -19,7 +19,14 @@ use crate::tree::{Growing, Hash, empty_root, peaks};
 /// `ENLG`: marks the file as ours.
 const APPLICATION_ID: i32 = 0x454e_4c47;
 /// Version of `schema.sql`.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
+/// From version 1, whose memoranda all pay in ρ.
+const FROM_VERSION_1: &str = "
+    ALTER TABLE account ADD COLUMN epsilon_micro INTEGER;
+    ALTER TABLE account ADD COLUMN epsilon_charged_micro INTEGER
+        CHECK (epsilon_charged_micro BETWEEN 0 AND epsilon_micro)
+        CHECK ((epsilon_micro IS NULL) = (epsilon_charged_micro IS NULL));
+    PRAGMA user_version = 2;";
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -153,17 +160,16 @@ impl Ledger {
         if !path.is_file() {
             return Err(LedgerError::Missing(path.to_owned()));
         }
-        let connection = connect(path).map_err(|error| match error {
+        let mut connection = connect(path).map_err(|error| match error {
             LedgerError::Database(e) if e.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
                 LedgerError::Foreign(path.to_owned())
             }
             other => other,
         })?;
-        let foreign = |_| LedgerError::Foreign(path.to_owned());
-        let number =
-            |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(foreign);
-        if (number("application_id")?, number("user_version")?) != (APPLICATION_ID, SCHEMA_VERSION) {
-            return Err(LedgerError::Foreign(path.to_owned()));
+        match stamp(&connection) {
+            Ok((APPLICATION_ID, SCHEMA_VERSION)) => {}
+            Ok((APPLICATION_ID, 1)) => upgrade(&mut connection)?,
+            _ => return Err(LedgerError::Foreign(path.to_owned())),
         }
         let origin: String = connection.query_row("SELECT origin FROM log", [], |row| row.get(0))?;
         let public = key.public(&origin)?;
@@ -224,6 +230,21 @@ fn connect(path: &Path) -> Result<Connection, LedgerError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
+}
+
+/// Which application's file it is, and of which version.
+fn stamp(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+fn upgrade(connection: &mut Connection) -> Result<(), LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    if stamp(&transaction)?.1 == 1 {
+        transaction.execute_batch(FROM_VERSION_1)?;
+    }
+    Ok(transaction.commit()?)
 }
 
 /// The stored signed note.

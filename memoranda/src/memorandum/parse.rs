@@ -1,15 +1,20 @@
 //! TOML → [`Memorandum`].
 
 use chrono::NaiveDate;
+use disclosure_rules::account::PureEpsilon;
+use disclosure_rules::loss::OutOfRange;
+use disclosure_rules::measure::Guarantee;
 use disclosure_rules::{Delta, Epsilon, Rho};
 
-use super::{Allotment, Items, Memorandum, Person, PersonRole};
+use super::{Allotment, Items, Memorandum, Person, PersonRole, PureAllotment};
 use crate::contract::Bilingual;
 use crate::mistake::Mistake;
 use crate::reader::{self, Node, Reader, pointer};
 
 /// Charge of a question that names none, where the memorandum names none either.
 const DEFAULT_RHO: f64 = 0.01;
+/// The same where losses are pure.
+const DEFAULT_EPSILON: f64 = 0.1;
 
 /// Longest identifier of a memorandum or a person.
 const MAX_ID_LENGTH: usize = 64;
@@ -198,10 +203,11 @@ fn read_allotment(node: &Node<'_>, reader: &mut Reader) -> Option<Allotment> {
     if !reader.object(node) {
         return None;
     }
-    reader.only(node, &["rho", "epsilon", "delta", "default_rho", "guarantee"]);
-    if let Some(guarantee) = node.get("guarantee") {
-        read_guarantee(&guarantee, reader);
+    if node.get("guarantee").and_then(|guarantee| read_guarantee(&guarantee, reader)) == Some(Guarantee::Pure)
+    {
+        return pure_allotment(node, reader);
     }
+    reader.only(node, &["rho", "epsilon", "delta", "default_rho", "guarantee"]);
     let delta = reader.member(node, "delta").and_then(|delta| {
         let number = reader.number(&delta)?;
         checked(Delta::new(number), &delta, reader)
@@ -214,7 +220,7 @@ fn read_allotment(node: &Node<'_>, reader: &mut Reader) -> Option<Allotment> {
             let epsilon_read = number.and_then(|number| checked(Epsilon::new(number), &epsilon, reader));
             epsilon_read.zip(delta).map(|(e, d)| Rho::from_epsilon(e, super::half(d))).filter(|rho| {
                 if *rho == Rho::ZERO {
-                    reader.mistake(&epsilon.at, "is less than a millionth of rho");
+                    reader.mistake(&epsilon.at, TOO_SMALL);
                 }
                 *rho != Rho::ZERO
             })
@@ -240,14 +246,71 @@ fn read_allotment(node: &Node<'_>, reader: &mut Reader) -> Option<Allotment> {
         }
         None => Rho::at_least(DEFAULT_RHO).ok().zip(rho).map(|(default, rho)| default.min(rho)),
     };
-    Some(Allotment { rho: rho?, delta: delta?, default_rho: default_rho? })
+    Some(Allotment { rho: rho?, delta: delta?, default_rho: default_rho?, pure: None })
 }
 
-fn read_rho(
+/// `guarantee = "pure"`: in ε, without a δ. One that is given must be one, and has no effect.
+fn pure_allotment(node: &Node<'_>, reader: &mut Reader) -> Option<Allotment> {
+    let mut known = vec!["guarantee", "epsilon", "default_epsilon", "delta"];
+    for (key, instead) in [("rho", "epsilon"), ("default_rho", "default_epsilon")] {
+        if let Some(given) = node.get(key) {
+            reader.mistake(&given.at, format!("pure losses add up as epsilon: give `{instead}` instead"));
+            known.push(key);
+        }
+    }
+    reader.only(node, &known);
+    if let Some(delta) = node.get("delta")
+        && let Some(number) = reader.number(&delta)
+    {
+        checked(Delta::new(number), &delta, reader);
+    }
+    let epsilon = match node.get("epsilon") {
+        Some(epsilon) => read_pure_epsilon(&epsilon, PureEpsilon::at_most, reader),
+        None => {
+            reader.mistake(&node.at, "`epsilon` is missing");
+            None
+        }
+    };
+    let default_epsilon = match node.get("default_epsilon") {
+        Some(default) => {
+            let charge = read_pure_epsilon(&default, PureEpsilon::at_least, reader);
+            if let (Some(charge), Some(epsilon)) = (charge, epsilon)
+                && charge > epsilon
+            {
+                reader.mistake(&default.at, format!("is more than the whole allotment of {epsilon}"));
+            }
+            charge
+        }
+        None => {
+            PureEpsilon::try_from(DEFAULT_EPSILON).ok().zip(epsilon).map(|(default, all)| default.min(all))
+        }
+    };
+    let (epsilon, default_epsilon) = (epsilon?, default_epsilon?);
+    Some(Allotment {
+        rho: epsilon.rho(),
+        delta: Delta::new(f64::MIN_POSITIVE).ok()?,
+        default_rho: default_epsilon.rho(),
+        pure: Some(PureAllotment { epsilon, default_epsilon }),
+    })
+}
+
+fn read_pure_epsilon(
     node: &Node<'_>,
-    round: fn(f64) -> Result<Rho, disclosure_rules::loss::OutOfRange>,
+    round: fn(Epsilon) -> Result<PureEpsilon, OutOfRange>,
     reader: &mut Reader,
-) -> Option<Rho> {
+) -> Option<PureEpsilon> {
+    let number = reader.number(node)?;
+    let epsilon = checked(Epsilon::new(number).and_then(round), node, reader)?;
+    if epsilon.rho() == Rho::ZERO {
+        reader.mistake(&node.at, TOO_SMALL);
+        return None;
+    }
+    Some(epsilon)
+}
+
+const TOO_SMALL: &str = "is less than a millionth of rho";
+
+fn read_rho(node: &Node<'_>, round: fn(f64) -> Result<Rho, OutOfRange>, reader: &mut Reader) -> Option<Rho> {
     let number = reader.positive_number(node)?;
     let rho = checked(round(number), node, reader)?;
     if rho == Rho::ZERO {
@@ -257,22 +320,18 @@ fn read_rho(
     Some(rho)
 }
 
-fn read_guarantee(node: &Node<'_>, reader: &mut Reader) {
-    match reader.text(node).as_deref() {
-        None | Some("zcdp") => {}
-        Some("pure") => {
-            reader.mistake(&node.at, "`pure` is not offered by this version; use `zcdp`, or leave it out")
-        }
-        Some(other) => {
-            reader.mistake(&node.at, format!("unknown guarantee `{other}`; use `zcdp`, or leave it out"))
+fn read_guarantee(node: &Node<'_>, reader: &mut Reader) -> Option<Guarantee> {
+    match reader.text(node)?.as_str() {
+        "zcdp" => Some(Guarantee::Concentrated),
+        "pure" => Some(Guarantee::Pure),
+        other => {
+            let message = format!("unknown guarantee `{other}`; use `zcdp` or `pure`, or leave it out");
+            reader.mistake(&node.at, message);
+            None
         }
     }
 }
 
-fn checked<T>(
-    result: Result<T, disclosure_rules::loss::OutOfRange>,
-    node: &Node<'_>,
-    reader: &mut Reader,
-) -> Option<T> {
+fn checked<T>(result: Result<T, OutOfRange>, node: &Node<'_>, reader: &mut Reader) -> Option<T> {
     result.map_err(|error| reader.mistake(&node.at, error.to_string())).ok()
 }

@@ -1,86 +1,64 @@
-//! `make bench`: speed and memory as one JSON object, each beside what it has to reach. Ratios are of medians of
+//! `make bench`: speed, memory and error as one JSON object, each beside what it has to reach. Ratios are of medians of
 //! runs taken in turn within this process; whole processes are timed from outside, with their peak memory.
+//! `cargo bench --package cli --bench speed -- gallery race` runs these sections only.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+mod gallery;
+mod home;
 mod process;
+mod race;
 mod tpch;
 
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::PathBuf;
 
 use datasets_synthetic::{CITY_CONTRACT, City, CitySize, STAR_CONTRACT};
-use gate::{Enclave, Options, Price, Request, Rho};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
 use vault::Input;
 
-/// Rule set under which a bench may ask as often as it likes.
-const RULES: &str = "name = \"bench\"\nversion = \"1.0.0\"\n[small_cells]\nmin_units = 10\nassurance = 0.95\n[limits]\n\
-    max_rho_per_release = 0.1\nmax_groups = 100000\ntimeout_seconds = 120\nmemory_mib = 4096\n";
+use home::{Home, Paper, rho};
 
 const STAR_QUESTION: &str =
     "SELECT cltype, COUNT(*) AS n, AVG(math) AS math FROM results WHERE gr = 'K' GROUP BY cltype";
 
+/// A part of the report.
+type Section = fn(&Runtime) -> Value;
+
+const SECTIONS: [(&str, Section); 5] = [
+    ("star", star),
+    ("ingest_city", ingest_city),
+    ("gallery", gallery::run),
+    ("tpch_sf1", tpch::run),
+    ("race", race::run),
+];
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let report = json!({
-        "star": star(&runtime),
-        "ingest_city": ingest_city(),
-        "tpch_sf1": tpch::run(&runtime),
-    });
+    // Cargo itself adds `--bench`.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let unknown = wanted.iter().find(|name| !SECTIONS.iter().any(|(section, _)| section == name));
+    assert!(unknown.is_none(), "no section {unknown:?}");
+    let chosen =
+        SECTIONS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|want| want == name));
+    let report: Map<String, Value> = chosen.map(|(name, run)| ((*name).to_owned(), run(&runtime))).collect();
     println!("{}", serde_json::to_string_pretty(&report).unwrap());
 }
 
-/// A memorandum of contract `contract` over these columns of `table`.
-fn memorandum(contract: &str, table: &str, columns: &str) -> String {
-    format!(
-        "id = \"bench\"\ncontract = \"{contract}\"\ntitle = {{ en = \"Bench\" }}\ninstitution = \"Bench\"\n\
-         purpose = {{ en = \"Bench\" }}\nuse_case = \"bench\"\nvalid = {{ from = 2020-01-01, until = 2099-12-31 }}\n\
-         rules = \"bench\"\npeople = [ {{ id = \"r1\", name = \"Bench\", role = \"researcher\" }} ]\n\
-         items = [ {{ table = \"{table}\", columns = [{columns}] }} ]\n\
-         [allotment]\nrho = 1000.0\ndelta = 1e-6\ndefault_rho = 0.01\n"
-    )
+/// The file of Project STAR.
+fn star_csv() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/star.csv")
 }
 
-/// A home with a contract, its records, and the bench's memorandum.
-fn home(dir: &Path, contract: &str, inputs: &[Input], memorandum: &str) -> Enclave {
-    let enclave = Enclave::create(dir, chrono::Utc::now).unwrap();
-    let (contract, _) = enclave.publish_contract(contract).unwrap();
-    enclave.install_rules(RULES).unwrap();
-    enclave.ingest(&contract.name, inputs, &|_, _| {}).unwrap();
-    enclave.sign_memorandum(memorandum).unwrap();
-    enclave
-}
-
-/// Seconds of one fresh question.
-fn ask(runtime: &tokio::runtime::Runtime, enclave: &Enclave, sql: &str, rho: f64) -> f64 {
-    let request = Request {
-        memorandum: "bench".to_owned(),
-        person: None,
-        sql: sql.to_owned(),
-        price: Price::Rho(Rho::at_least(rho).unwrap()),
-        options: Options::default(),
-        fresh: true,
-        preview: false,
-    };
-    let start = Instant::now();
-    runtime.block_on(enclave.ask(&request)).unwrap();
-    start.elapsed().as_secs_f64()
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
-fn star(runtime: &tokio::runtime::Runtime) -> Value {
+fn star(runtime: &Runtime) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("home");
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/star.csv");
-    let columns = "\"gr\", \"cltype\", \"math\"";
-    let inputs = [Input { table: "results".to_owned(), path: file }];
-    let enclave = home(&path, STAR_CONTRACT, &inputs, &memorandum("star", "results", columns));
-    let warm = median((0..9).map(|_| ask(runtime, &enclave, STAR_QUESTION, 0.02)).skip(1).collect());
-    drop(enclave);
+    let inputs = [Input { table: "results".to_owned(), path: star_csv() }];
+    let home = Home::new(&path, STAR_CONTRACT, &inputs, &Paper::default());
+    let warm = median(
+        (0..9).map(|_| home.ask(runtime, STAR_QUESTION, rho(0.02)).unwrap().seconds).skip(1).collect(),
+    );
+    drop(home);
     let home = path.to_str().unwrap();
     let runs: Vec<_> = (0..9)
         .map(|_| {
@@ -106,7 +84,7 @@ fn star(runtime: &tokio::runtime::Runtime) -> Value {
     })
 }
 
-fn ingest_city() -> Value {
+fn ingest_city(_: &Runtime) -> Value {
     let dir = tempfile::tempdir().unwrap();
     let files = City::generate(1, CitySize::default()).write_csv(dir.path()).unwrap();
     let rows: usize =
@@ -130,6 +108,11 @@ fn ingest_city() -> Value {
         "rows_per_second": { "measured": round(rows as f64 / seconds), "at_least": 300_000 },
         "peak_mb": { "measured": round(runs.iter().map(|run| run.peak_mb).fold(0.0, f64::max)), "at_most": 500 },
     })
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }
 
 /// Three significant digits.

@@ -1,22 +1,20 @@
 //! TPC-H at scale factor 1, the customer as the unit: one private question over 6 million rows against the same
 //! aggregation in plain DataFusion over plain Parquet, in turn.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::prelude::{ParquetReadOptions, SessionContext};
-use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tpchgen::generators::{LineItemGenerator, OrderGenerator};
 use tpchgen_arrow::{LineItemArrow, OrderArrow};
 use vault::Input;
 
-use crate::{ask, home, median, memorandum, round};
+use crate::home::{self, Home, Paper, Plain, rho};
+use crate::{median, round};
 
 const SQL: &str = "SELECT l_returnflag, l_linestatus, COUNT(*) AS n, SUM(l_quantity) AS quantity, \
     AVG(l_extendedprice) AS price FROM lineitem GROUP BY l_returnflag, l_linestatus";
@@ -42,12 +40,10 @@ const CONTRACT: &str = r#"{ "name": "tpch", "version": "1.0.0", "title": "TPC-H"
        { "name": "l_extendedprice", "type": "number", "enclave:step": 0.01,
          "constraints": { "required": true, "minimum": 0, "maximum": 105000 } } ] } } ] }"#;
 
-pub(crate) fn run(runtime: &tokio::runtime::Runtime) -> Value {
+pub(crate) fn run(runtime: &Runtime) -> Value {
     let dir = tempfile::tempdir().unwrap();
-    let orders = dir.path().join("orders.parquet");
-    let lineitem = dir.path().join("lineitem.parquet");
     let keys = [("o_orderkey", DataType::Int64), ("o_custkey", DataType::Int64)];
-    write(&orders, &keys, OrderArrow::new(OrderGenerator::new(1.0, 1, 1)));
+    let (orders, _) = write(dir.path(), "orders", &keys, OrderArrow::new(OrderGenerator::new(1.0, 1, 1)));
     let columns = [
         ("l_orderkey", DataType::Int64),
         ("l_linenumber", DataType::Int64),
@@ -56,25 +52,16 @@ pub(crate) fn run(runtime: &tokio::runtime::Runtime) -> Value {
         ("l_quantity", DataType::Float64),
         ("l_extendedprice", DataType::Float64),
     ];
-    let rows = write(&lineitem, &columns, LineItemArrow::new(LineItemGenerator::new(1.0, 1, 1)));
-
-    let input = |table: &str, path: &Path| Input { table: table.to_owned(), path: path.to_owned() };
-    let inputs = [input("orders", &orders), input("lineitem", &lineitem)];
-    let start = Instant::now();
-    let items = "\"l_returnflag\", \"l_linestatus\", \"l_quantity\", \"l_extendedprice\"";
-    let enclave = home(&dir.path().join("home"), CONTRACT, &inputs, &memorandum("tpch", "lineitem", items));
-    let ingest = start.elapsed().as_secs_f64();
-
-    let plain = SessionContext::new();
-    let options = ParquetReadOptions::default();
-    runtime.block_on(plain.register_parquet("lineitem", lineitem.to_str().unwrap(), options)).unwrap();
+    let items = LineItemArrow::new(LineItemGenerator::new(1.0, 1, 1));
+    let (lineitem, rows) = write(dir.path(), "lineitem", &columns, items);
+    let inputs = [orders, lineitem];
+    let home = Home::new(&dir.path().join("home"), CONTRACT, &inputs, &Paper::default());
+    let plain = Plain::new(runtime, &inputs);
     let mut seconds = (Vec::new(), Vec::new());
     for round in 0..10 {
-        let start = Instant::now();
-        let batches = runtime.block_on(async { plain.sql(SQL).await.unwrap().collect().await.unwrap() });
-        let plain = start.elapsed().as_secs_f64();
+        let (batches, plain) = plain.ask(runtime, SQL);
         assert!(batches.iter().map(RecordBatch::num_rows).sum::<usize>() == 4);
-        let private = ask(runtime, &enclave, SQL, 0.1);
+        let private = home.ask(runtime, SQL, rho(0.1)).unwrap().seconds;
         // The first round warms both up.
         if round > 0 {
             seconds.0.push(private);
@@ -87,34 +74,28 @@ pub(crate) fn run(runtime: &tokio::runtime::Runtime) -> Value {
         "private_s": round(private),
         "plain_s": round(plain),
         "ratio": { "measured": round(private / plain), "at_most": 2.5 },
-        "ingest_rows_per_second": round(rows as f64 / ingest),
+        "ingest_rows_per_second": round(rows as f64 / home.ingest_seconds),
     })
 }
 
-/// Writes some columns of a generator as Parquet; gives the number of rows.
-fn write(
-    path: &Path,
+/// Writes some columns of a generator as a table's Parquet file; gives it with the number of rows.
+pub(crate) fn write(
+    dir: &Path,
+    table: &str,
     columns: &[(&str, DataType)],
     batches: impl Iterator<Item = Result<RecordBatch, arrow::error::ArrowError>>,
-) -> usize {
+) -> (Input, usize) {
     let fields: Vec<Field> =
         columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), false)).collect();
     let schema = Arc::new(Schema::new(fields));
-    let properties = parquet::file::properties::WriterProperties::builder()
-        .set_compression(parquet::basic::Compression::SNAPPY)
-        .build();
-    let mut writer =
-        ArrowWriter::try_new(File::create(path).unwrap(), Arc::clone(&schema), Some(properties)).unwrap();
-    let mut rows = 0;
-    for batch in batches {
+    let selected = batches.map(|batch| {
         let batch = batch.unwrap();
         let column = |(name, kind): &(&str, DataType)| -> ArrayRef {
             cast(batch.column_by_name(name).unwrap(), kind).unwrap()
         };
-        let batch = RecordBatch::try_new(Arc::clone(&schema), columns.iter().map(column).collect()).unwrap();
-        rows += batch.num_rows();
-        writer.write(&batch).unwrap();
-    }
-    writer.close().unwrap();
-    rows
+        RecordBatch::try_new(Arc::clone(&schema), columns.iter().map(column).collect()).unwrap()
+    });
+    let path = dir.join(format!("{table}.parquet"));
+    let rows = home::write(&path, &schema, selected);
+    (Input { table: table.to_owned(), path }, rows)
 }

@@ -3,5 +3,8 @@
 
 mod accuracy;
 mod budget;
+mod forms;
+mod gallery;
 mod no_noise;
+mod pure;
 mod unknown_keys;

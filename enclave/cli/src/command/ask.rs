@@ -42,6 +42,9 @@ fn request(args: &Ask) -> Result<Request, Outcome> {
         (.., Some(_)) => return Err(Outcome::Invalid("a half-width is positive and finite".to_owned())),
         (None, None, None) => Price::Default,
     };
+    if args.confidence.is_some_and(|confidence| !(confidence >= 0.5 && confidence < 1.0)) {
+        return Err(Outcome::Invalid("a confidence is at least 0.5 and below 1".to_owned()));
+    }
     let sql = match args.sql.as_deref() {
         Some("-") | None => {
             let mut sql = String::new();
@@ -56,6 +59,7 @@ fn request(args: &Ask) -> Result<Request, Outcome> {
         person: args.person.clone(),
         sql,
         price,
+        confidence: args.confidence,
         options,
         fresh: args.fresh,
         preview: args.preview,
@@ -69,14 +73,13 @@ pub(crate) fn tell(answered: &Answered, format: Format) -> Done {
     }
     put(&encode::encode(answered, format).map_err(|error| Outcome::Internal(error.to_string()))?)?;
     if format == Format::Table {
-        let charged = answered.charged;
         let cost = if answered.replayed {
             "already on record: nothing charged".to_owned()
         } else {
-            format!("charged rho {} (epsilon {:.2} at delta {})", charged.rho, charged.epsilon, charged.delta)
+            format!("charged {}", price(answered))
         };
         let log = answered.log.as_ref().map_or(String::new(), |log| format!("; log {}", log.index));
-        say(&format!("{cost}; balance rho {}{log}", answered.balance.rho));
+        say(&format!("{cost}; balance {}{log}", balance(answered)));
         if answered.columns.iter().any(|column| column.role == "measure") {
             say("_low and _high are 95% intervals for the noise; small cells are hidden");
         }
@@ -84,14 +87,33 @@ pub(crate) fn tell(answered: &Answered, format: Format) -> Done {
     Ok(())
 }
 
-fn preview(answered: &Answered) -> Done {
+/// In the unit of the memorandum's account first.
+fn price(answered: &Answered) -> String {
     let charged = answered.charged;
-    let mut text = format!(
-        "would charge rho {} (epsilon {:.2} at delta {}) of {}\n",
-        charged.rho, charged.epsilon, charged.delta, answered.balance.rho
-    );
-    if let Some(bounds) = &answered.bounds {
+    match answered.balance.epsilon {
+        Some(_) => format!("epsilon {} (pure; rho {} of the pool)", charged.epsilon, charged.rho),
+        None => format!("rho {} (epsilon {:.2} at delta {})", charged.rho, charged.epsilon, charged.delta),
+    }
+}
+
+fn balance(answered: &Answered) -> String {
+    match answered.balance.epsilon {
+        Some(epsilon) => format!("epsilon {epsilon}"),
+        None => format!("rho {}", answered.balance.rho),
+    }
+}
+
+fn preview(answered: &Answered) -> Done {
+    let left =
+        answered.balance.epsilon.map_or(answered.balance.rho.to_string(), |epsilon| epsilon.to_string());
+    let mut text = format!("would charge {} of {left}\n", price(answered));
+    for bounds in answered.bounds.iter().flatten() {
         text += &format!("{}\n", bounds.explanation);
+        let chance = |(pupils, chance): &(u64, f64)| format!("{pupils} pupils {:.0}%", chance * 100.0);
+        let chances: Vec<String> = bounds.hidden_chances.iter().map(chance).collect();
+        if !chances.is_empty() {
+            text += &format!("chance that a cell is hidden: {}\n", chances.join(", "));
+        }
     }
     for column in answered.columns.iter().filter(|column| column.role == "measure") {
         let half_width = column.half_width.map_or("computed from several measures".to_owned(), |width| {
@@ -103,7 +125,9 @@ fn preview(answered: &Answered) -> Done {
         if let Some(least) = column.hidden_below {
             text += &format!("; hidden below a noisy count of {least} pupils");
         }
-        if let (Some("avg" | "sum"), Some((low, high))) = (column.aggregate.as_deref(), column.clipped) {
+        if let (Some(name), Some((low, high))) = (column.aggregate.as_deref(), column.clipped)
+            && !name.starts_with("count")
+        {
             text += &format!("; values are clamped to {low} … {high}");
         }
         text.push('\n');

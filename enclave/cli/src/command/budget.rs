@@ -37,13 +37,19 @@ pub(crate) fn run(home: &Path, args: &Budget) -> Done {
     let text = match args.format {
         ListFormat::Json => {
             let object = |(kind, name, account): &(&str, String, Account)| {
-                json!({
+                let mut object = json!({
                     "account": kind,
                     "name": name,
                     "allotment": account.allotment.map(|rho| json!({ "rho": rho })),
                     "charged": { "rho": account.charged },
                     "balance": account.balance().map(|rho| json!({ "rho": rho })),
-                })
+                });
+                if let Some(pure) = account.pure {
+                    object["allotment"]["epsilon"] = json!(pure.allotment);
+                    object["charged"]["epsilon"] = json!(pure.charged);
+                    object["balance"]["epsilon"] = json!(pure.balance());
+                }
+                object
             };
             let objects: Vec<_> = accounts.iter().map(object).collect();
             format!("{}\n", serde_json::to_string_pretty(&objects).unwrap_or_default())
@@ -54,6 +60,13 @@ pub(crate) fn run(home: &Path, args: &Budget) -> Done {
 }
 
 fn line((kind, name, account): &(&str, String, Account)) -> String {
+    if let Some(pure) = account.pure {
+        let (balance, rho) = (pure.balance(), account.charged);
+        return format!(
+            "{kind} {name}: allotment epsilon {} (pure), charged {} (rho {rho} of the pool), balance {balance}\n",
+            pure.allotment, pure.charged
+        );
+    }
     let of = |rho: Option<gate::Rho>| rho.map_or("no cap".to_owned(), |rho| rho.to_string());
     format!(
         "{kind} {name}: allotment rho {}, charged {}, balance {}\n",

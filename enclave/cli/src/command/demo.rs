@@ -56,6 +56,7 @@ pub(crate) fn run(home: &Path, args: &Demo) -> Done {
             price: Price::Rho(
                 Rho::at_least(question.rho).map_err(|error| Outcome::Internal(error.to_string()))?,
             ),
+            confidence: None,
             options: gate::Options::default(),
             fresh: false,
             preview: false,

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use disclosure_rules::account::PureEpsilon;
 use disclosure_rules::{Cost, Delta, PlanDigest, Rho};
 use ledger::{Ledger, LogKey, Question, ReplayKey};
-use memoranda::memorandum::Allotment;
+use memoranda::memorandum::{Allotment, PureAllotment};
 use memoranda::{Bilingual, Memorandum};
 use serde_json::json;
 
@@ -76,8 +77,21 @@ pub(crate) fn memorandum(id: &str, rho_micro: u64) -> Memorandum {
             rho: micro(rho_micro),
             delta: Delta::new(1e-6).unwrap(),
             default_rho: micro(1),
+            pure: None,
         },
     }
+}
+
+pub(crate) fn epsilon(micro: u64) -> PureEpsilon {
+    PureEpsilon::from_micro(micro).unwrap()
+}
+
+/// A memorandum whose losses are pure.
+pub(crate) fn pure_memorandum(id: &str, epsilon_micro: u64) -> Memorandum {
+    let epsilon = epsilon(epsilon_micro);
+    let pure = Some(PureAllotment { epsilon, default_epsilon: epsilon });
+    let plain = memorandum(id, epsilon.rho().micro());
+    Memorandum { allotment: Allotment { pure, ..plain.allotment }, ..plain }
 }
 
 pub(crate) fn digest(byte: u8) -> PlanDigest {

@@ -4,5 +4,6 @@
 mod common;
 mod export;
 mod keeping;
+mod pure;
 mod tampering;
 mod together;

@@ -43,7 +43,10 @@ fn the_audit_names_every_change() {
         ("UPDATE account SET delta_charged = 0 WHERE name = 'm2'", "memorandum account of `m2`"),
         ("UPDATE account SET allotment_micro = NULL WHERE kind = 'pool'", "pool account of `star`"),
         ("DELETE FROM account WHERE kind = 'pool'", "pool account of `star`"),
-        ("INSERT INTO account VALUES ('memorandum', 'm3', 10, 0, NULL, 0)", "memorandum account of `m3`"),
+        (
+            "INSERT INTO account VALUES ('memorandum', 'm3', 10, 0, NULL, 0, NULL, NULL)",
+            "memorandum account of `m3`",
+        ),
         ("UPDATE document SET text = 'other' WHERE kind = 'contract'", "stored as document"),
         ("UPDATE memorandum SET ended = NULL", "end of a memorandum"),
         ("UPDATE memorandum SET contract = 'else' WHERE id = 'm2'", "stored as memorandum"),
