@@ -212,7 +212,7 @@ pub enum Exhausted {
         /// What is left.
         balance: PureEpsilon,
     },
-    /// A price in ρ: of no ε, however large, is such a loss.
+    /// A price in ρ, for which no ε is enough.
     #[error("the memorandum is pure: it pays in epsilon only")]
     NotPure,
     /// Not enough δ for another question with unknown group keys.

@@ -201,8 +201,10 @@ fn range_of(argument: &Expr, fields: &[Field]) -> Result<Known, Refusal> {
     let (low, high) = (low.min(high), high.max(low));
     let derived =
         || if high > low { 2f64.powi(((high - low) / 1_048_576.0).log2().floor() as i32) } else { 1.0 };
-    let column = matches!(argument, Expr::Column(..));
-    let fits = |step: &f64| is_multiple(low, *step) && (column || (high - low) / step <= 1_048_576.0);
+    // A column's step is the contract's word. A constant of the question must not make the lattice endless.
+    let (whole, column) = (argument.kind() != Some(Kind::Number), matches!(argument, Expr::Column(..)));
+    let modest = |step: f64| column || (high - low) / step <= 1_048_576.0;
+    let fits = |step: &f64| whole || (is_multiple(low, *step) && modest(*step));
     let step = step(argument, fields).filter(|step| step.is_finite()).filter(fits).unwrap_or_else(derived);
     Ok(Known { low, high, step })
 }
@@ -219,7 +221,9 @@ fn step(expr: &Expr, fields: &[Field]) -> Option<f64> {
         })
     };
     match expr {
-        Expr::Column(index, Kind::Number) => fields[*index].step,
+        // Whole numbers, and truth values as 0 and 1.
+        _ if expr.kind() != Some(Kind::Number) => Some(1.0),
+        Expr::Column(index, _) => fields[*index].step,
         Expr::Literal(Literal::Float(f)) => Some(if *f == 0.0 { f64::INFINITY } else { f.abs() }),
         Expr::Unary(Unary::Negate, operand) => of(operand),
         Expr::Binary(Binary::Add | Binary::Subtract, left, right) => common(vec![left, right]),
@@ -233,8 +237,7 @@ fn step(expr: &Expr, fields: &[Field]) -> Option<f64> {
         Expr::Call(Function::Ceil | Function::Floor | Function::Sign | Function::Trunc, _) => Some(1.0),
         Expr::Call(Function::Round, args) if args.len() == 1 => Some(1.0),
         Expr::Cast(operand, Kind::Number) if operand.kind() != Some(Kind::Text) => of(operand),
-        // Whole numbers, and truth values as 0 and 1.
-        _ => (expr.kind() != Some(Kind::Number)).then_some(1.0),
+        _ => None,
     }
 }
 

@@ -44,7 +44,13 @@ fn examples() -> Vec<Example> {
                 })
             })
             .collect();
-            instead = paragraph.join(" ").strip_prefix("Instead: ").map(str::to_owned);
+            instead = paragraph
+                .iter()
+                .map(|line| line.trim_start())
+                .collect::<Vec<_>>()
+                .join(" ")
+                .strip_prefix("Instead: ")
+                .map(str::to_owned);
         }
         found.push(Example { refused, contract, sql: sql.join("\n"), instead });
     }

@@ -86,22 +86,3 @@ fn a_bound_that_is_too_small_is_caught() {
         assert!(told.len() < longest.sql().len() + 200, "{told}");
     }
 }
-
-#[test]
-fn zz_debug() {
-    let Ok(sql) = std::env::var("SQL") else { return };
-    let homes = homes::club();
-    for home in [&homes.without, &homes.with, &homes.permuted] {
-        let options = gate::Options { rows_per_unit: Some(40), groups_per_unit: None };
-        let a = home.ask(&gate::Request { options, ..tests::question(&sql) });
-        match a {
-            Ok(a) => {
-                eprintln!("{:?}", a.columns);
-                for row in &a.rows {
-                    eprintln!("{row:?}");
-                }
-            }
-            Err(e) => eprintln!("{e}"),
-        }
-    }
-}

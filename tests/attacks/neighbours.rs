@@ -167,8 +167,8 @@ fn a_pupil_changes_no_refusal_and_no_preview() {
         "SELECT COUNT(*) FROM attendance WHERE pupil = 'P-2024-9999999'",
         "SELECT pupil, COUNT(*) FROM attendance GROUP BY pupil",
         "SELECT COUNT(*) FROM pupils WHERE guardian_phone = ''",
-        "SELECT SUM(1 / absent_days) FROM attendance a JOIN pupils p ON a.pupil = p.pupil",
-        "SELECT COUNT(*) FROM enrolments CROSS JOIN schools",
+        "SELECT SUM(a.absent_days) FROM attendance a JOIN pupils p ON a.school = p.sex",
+        "SELECT MEDIAN(grade) FROM enrolments CROSS JOIN schools",
         "SELECT COUNT(*) FROM nowhere",
     ] {
         let refused = |home: &Home| home.ask(&question(sql)).unwrap_err().to_string();

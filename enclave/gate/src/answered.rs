@@ -302,9 +302,11 @@ fn describe_measure(told: &mut Column, column: MeasureColumn, terms: &Terms, pre
     });
     if let Some(confidence) = preview {
         let pupils = price::reference_pupils(column.measure.aggregate);
-        let width = price::half_width(terms, &column.measure, confidence);
-        told.half_width = Some(significant(width));
-        told.half_width_for_pupils = pupils;
+        // Where a bound is still to be found, so is the noise.
+        if terms.automatic.is_none() {
+            told.half_width = Some(significant(price::half_width(terms, &column.measure, confidence)));
+            told.half_width_for_pupils = pupils;
+        }
         told.hidden_below = Some(terms.cell_threshold(0, column.measure.pupils));
     }
 }

@@ -28,6 +28,13 @@ pub fn priced(
     rules: &RuleSet,
 ) -> Result<Priced, Refusal> {
     let confidence = confidence.unwrap_or(CONFIDENCE);
+    if matches!(price, Price::Within(_)) && plan.stages().iter().any(|stage| stage.automatic().is_some()) {
+        return Err(Refusal::new(
+            Rule::Contribution,
+            "where nothing bounds a pupil's rows, the accuracy of an answer is not known beforehand",
+        )
+        .rewrite("name a bound: `--rows-per-unit N`, or a price"));
+    }
     let at = |rho: Rho| plan.terms(rho, memorandum.allotment.threshold_delta(), rules.small_cells);
     let widest = |rho: Rho| at(rho).map_or(f64::INFINITY, |terms| widest(&terms, confidence));
     let (rho, epsilon) = match memorandum.allotment.pure {

@@ -11,7 +11,7 @@ use crate::function::{self, Function};
 use crate::tree::{Binary, Expr, Literal, Unary};
 
 /// 1678-01-01 and 2262-01-01: between them, nanoseconds fit in 64 bits.
-const NANOSECOND_DAYS: [i32; 2] = [-106_650, 106_651];
+pub(crate) const NANOSECOND_DAYS: [i32; 2] = [-106_650, 106_651];
 /// 0000-01-01 and 10000-01-01: between them, years have four digits.
 const WRITTEN_DAYS: [i32; 2] = [-719_528, 2_932_897];
 
@@ -152,8 +152,10 @@ impl Emitter<'_> {
                 };
                 let interval = ScalarValue::new_interval_mdn(0, days, 0);
                 let time = DataType::Timestamp(TimeUnit::Microsecond, None);
-                let origin = df::try_cast(args[2].clone(), time);
-                udf(function, vec![lit(interval), nanosecond_time(&args[1], timed)?, origin])?
+                let origin = df::try_cast(args[2].clone(), time.clone());
+                let start = udf(function, vec![lit(interval), nanosecond_time(&args[1], timed)?, origin])?;
+                // It comes in nanoseconds, in which the years that `date` compares with do not fit.
+                df::try_cast(start, time)
             }
             _ => udf(function, args)?,
         })

@@ -12,7 +12,7 @@ use disclosure_rules::measure::{Component, Quantity};
 pub use crate::catalog::data_type;
 use crate::plan::Stage;
 use crate::tree::{Expr, Literal};
-pub(crate) use expr::scalar;
+pub(crate) use expr::{NANOSECOND_DAYS, scalar};
 use expr::{null, null_if};
 
 /// Stored column with the pupil's pseudonym: 16 bytes, ascending within a partition.

@@ -8,6 +8,7 @@ use disclosure_rules::value::Day;
 use memoranda::Kind;
 
 use super::expr::{Scope, literal, pair};
+use crate::emit::NANOSECOND_DAYS;
 use crate::function::Function;
 use crate::refusal::{Refusal, Rule};
 use crate::tree::{Binary, Expr, Literal, Unary};
@@ -36,7 +37,8 @@ impl Scope<'_> {
             return Err(misuse());
         };
         let numeric = matches!(x.kind(), Some(Kind::Integer | Kind::Number));
-        if !numeric || !(low < high && (1.0..=1000.0).contains(&count) && count.fract() == 0.0) {
+        let buckets = (1.0..=1000.0).contains(&count) && count.fract() == 0.0;
+        if !(numeric && low < high && buckets) {
             return Err(misuse());
         }
         let x = match x.kind() {
@@ -96,22 +98,29 @@ impl Scope<'_> {
             return Err(misuse());
         }
         let origin = match args.get(2).map(|origin| self.lower(origin)).transpose()? {
-            None => Value::Date(Day(0)),
+            None => Day(0),
             Some(Expr::Cast(inner, Kind::DateTime | Kind::Date)) => match *inner {
-                Expr::Literal(Literal::Value(Value::Date(day))) => Value::Date(day),
+                Expr::Literal(Literal::Value(Value::Date(day))) => day,
                 Expr::Literal(Literal::Value(Value::Text(text))) => {
-                    Value::Date(Day::parse(text.get(..10).unwrap_or_default()).ok_or_else(misuse)?)
+                    // A time of day must not be dropped silently.
+                    let midnight = matches!(text.get(10..), Some("" | " 00:00:00" | "T00:00:00"));
+                    let day = text.get(..10).filter(|_| midnight).and_then(Day::parse);
+                    day.ok_or_else(misuse)?
                 }
                 _ => return Err(misuse()),
             },
-            Some(Expr::Literal(Literal::Value(Value::Date(day)))) => Value::Date(day),
+            Some(Expr::Literal(Literal::Value(Value::Date(day)))) => day,
             Some(Expr::Literal(Literal::DateTime(t))) if t % 86_400_000_000 == 0 => {
-                Value::Date(Day((t / 86_400_000_000) as i32))
+                Day((t / 86_400_000_000) as i32)
             }
             Some(_) => return Err(misuse()),
         };
+        // The engine counts nanoseconds from it.
+        if !(NANOSECOND_DAYS[0]..NANOSECOND_DAYS[1]).contains(&origin.0) {
+            return Err(misuse());
+        }
         let constant = |value: Value| Expr::Literal(Literal::Value(value));
-        let args = vec![constant(Value::Int(days)), value, constant(origin)];
+        let args = vec![constant(Value::Int(days)), value, constant(Value::Date(origin))];
         self.limited(Expr::Call(Function::DateBin, args))
     }
 

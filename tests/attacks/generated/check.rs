@@ -12,6 +12,8 @@ use super::question::Question;
 
 /// What is left of noise and of lattices at the price that is asked for.
 const ROUNDING: f64 = 1e-4;
+/// The difference of two draws of noise is beyond this many scales once in 10⁹.
+const NOISE: f64 = 9.0;
 
 pub(crate) enum Outcome {
     Accepted,
@@ -117,7 +119,7 @@ impl Changes<'_> {
         let mut number = 0;
         for measure in &question.measures {
             if let Some(place) = place(number) {
-                self.hold(place, &self.of(|row| amount(&row[place])))?;
+                self.hold(place, &self.of(|row| self.total(&row[place])))?;
             }
             if measure.mean
                 && let Some((count, mean)) = place(number).zip(place(number + 1))
@@ -130,7 +132,7 @@ impl Changes<'_> {
     }
 
     /// The change of a number in each group of the finest grouping. Keys that are not known beforehand may be hidden on
-    /// one side, at the price of δ: they are left out.
+    /// one side, at the price of δ: they are left out, and so are cells that are not known.
     fn of(&self, number: impl Fn(&[Datum]) -> f64) -> Vec<f64> {
         let finest = |row: &[Datum]| {
             let coarse =
@@ -139,7 +141,14 @@ impl Changes<'_> {
         };
         let both =
             self.a.iter().filter(|(_, row)| finest(row)).filter_map(|(key, a)| Some((a, self.b.get(key)?)));
-        both.map(|(a, b)| number(b) - number(a)).collect()
+        let change = |(a, b): (&Vec<Datum>, &Vec<Datum>)| number(b) - number(a);
+        both.map(change).map(|change| if change.is_nan() { 0.0 } else { change }).collect()
+    }
+
+    /// A cell without pupils is hidden. Beside a total, so are cells that it and the others would give away: not known.
+    fn total(&self, cell: &Datum) -> f64 {
+        let beside_total = self.columns.iter().any(|column| column.name.starts_with('g'));
+        if *cell == Datum::Hidden && beside_total { f64::NAN } else { amount(cell) }
     }
 
     /// A mean is a sum around the middle of its range, and a count. Where exactly the middle is, to half a step, is not
@@ -147,8 +156,8 @@ impl Changes<'_> {
     fn mean(&self, count: usize, mean: usize) -> Result<(), String> {
         let Some((low, high)) = self.columns[mean].clipped else { return Ok(()) };
         let middle = (low + high) / 2.0;
-        let counts = self.of(|row| amount(&row[count]));
-        let sums = self.of(|row| (amount(&row[mean]) - middle) * amount(&row[count]));
+        let counts = self.of(|row| self.total(&row[count]));
+        let sums = self.of(|row| (self.total(&row[mean]) - middle) * self.total(&row[count]));
         let squares: f64 = counts.iter().map(|count| count * count).sum();
         let both: f64 = counts.iter().zip(&sums).map(|(count, sum)| count * sum).sum();
         let shift = if squares > 0.0 { (both / squares).clamp(-0.5, 0.5) } else { 0.0 };
@@ -170,7 +179,8 @@ impl Changes<'_> {
         let largest = changes.iter().fold(0.0_f64, |largest, change| largest.max(change.abs()));
         self.at_most(place, "L-infinity", largest, in_group)?;
         self.at_most(place, "L1", changes.iter().map(|change| change.abs()).sum(), rows as f64 * row)?;
-        let touched = changes.iter().filter(|change| change.abs() > ROUNDING * row).count();
+        let least = (ROUNDING * row).max(NOISE * column.scale.unwrap_or(0.0));
+        let touched = changes.iter().filter(|change| change.abs() > least).count();
         let groups = self.bounds.groups_per_unit.unwrap_or(rows);
         self.at_most(place, "L0", touched as f64, groups as f64)
     }
@@ -183,8 +193,7 @@ impl Changes<'_> {
 
     fn at_most(&self, place: usize, norm: &str, changed: f64, stated: f64) -> Result<(), String> {
         let column = &self.columns[place];
-        // Six scales in each of so many groups.
-        let noise = 6.0 * column.scale.unwrap_or(0.0) * (2.0 * self.a.len() as f64).sqrt();
+        let noise = NOISE * column.scale.unwrap_or(0.0) * self.a.len() as f64;
         let noise = if noise < 0.2 * ROUNDING * stated.max(1.0) { 0.0 } else { noise };
         if changed <= stated * self.claim * (1.0 + ROUNDING) + noise {
             return Ok(());

@@ -215,7 +215,7 @@ fn nothing_that_was_typed_into_a_question_is_in_the_log() {
         "SELECT COUNT(*) FROM Yamada",
         "SELECT COUNT(*) FROM \"090-1234\"",
         "SELECT Yamada(minutes) FROM visits",
-        "SELECT COUNT(*) FROM visits WHERE minutes = 100017 AND pupil IS NULL /* Yamada */",
+        "SELECT COUNT(*) FROM visits WHERE minutes = 100017 AND pupil = 'Yamada' /* Yamada */",
         "SELECT COUNT(*) FROM visits; SELECT 'Yamada'",
         "SELECT COUNT(*) FROM visits WHERE word = 'Yamada",
         "INSERT INTO visits VALUES ('P00042', '山田', '090-1234')",

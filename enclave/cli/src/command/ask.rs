@@ -42,7 +42,7 @@ fn request(args: &Ask) -> Result<Request, Outcome> {
         (.., Some(_)) => return Err(Outcome::Invalid("a half-width is positive and finite".to_owned())),
         (None, None, None) => Price::Default,
     };
-    if args.confidence.is_some_and(|confidence| !(confidence >= 0.5 && confidence < 1.0)) {
+    if args.confidence.is_some_and(|confidence| !(0.5..1.0).contains(&confidence)) {
         return Err(Outcome::Invalid("a confidence is at least 0.5 and below 1".to_owned()));
     }
     let sql = match args.sql.as_deref() {
@@ -116,7 +116,7 @@ fn preview(answered: &Answered) -> Done {
         }
     }
     for column in answered.columns.iter().filter(|column| column.role == "measure") {
-        let half_width = column.half_width.map_or("computed from several measures".to_owned(), |width| {
+        let half_width = column.half_width.map_or("no half-width beforehand".to_owned(), |width| {
             let cell =
                 column.half_width_for_pupils.map_or(String::new(), |n| format!(" in a cell of {n} pupils"));
             format!("± {width}{cell}")

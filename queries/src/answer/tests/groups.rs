@@ -83,7 +83,7 @@ fn nothing_is_counted_as_nothing() {
             .filter(|call| !matches!(call.function, PostFunction::Sum | PostFunction::Avg)),
     );
     let empty = (grades().0, release(vec![]));
-    let found = run(&group(stage_zero(), vec![], calls.clone()), &[empty.clone()]);
+    let found = run(&group(stage_zero(), vec![], calls.clone()), std::slice::from_ref(&empty));
     assert_eq!(found, ["0 | NULL | NULL | NULL | NULL | 0 | NULL | NULL"]);
     assert_eq!(run(&group(stage_zero(), vec![key(0)], calls), &[empty]), [""; 0]);
 }
