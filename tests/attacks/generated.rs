@@ -37,7 +37,7 @@ fn ask_all(schema: &Schema, homes: fn() -> Homes) {
             match homes.check(&question, 1.0) {
                 Ok(Outcome::Accepted) => accepted += 1,
                 Ok(Outcome::Refused) => {}
-                Err(_) => faults.push(shrunk(&homes, question, seed + number, 1.0)),
+                Err(fault) => faults.push(shrunk(&homes, question, fault, seed + number, 1.0)),
             }
             assert!(faults.len() < 5, "{}", faults.join("\n\n"));
         }
@@ -48,16 +48,19 @@ fn ask_all(schema: &Schema, homes: fn() -> Homes) {
 }
 
 /// The least question found that still shows a fault.
-fn shrunk(homes: &Homes, mut question: Question, seed: u64, claim: f64) -> String {
+fn shrunk(homes: &Homes, mut question: Question, mut fault: String, seed: u64, claim: f64) -> String {
     // Each attempt costs some of the pool.
     let mut attempts = 40;
-    while let Some(smaller) = question.smaller().into_iter().find(|smaller| {
-        attempts -= 1;
-        attempts > 0 && homes.check(smaller, claim).is_err()
-    }) {
-        question = smaller;
+    let faulty = |smaller: Question, attempts: &mut i32| {
+        *attempts -= 1;
+        let found = if *attempts > 0 { homes.check(&smaller, claim).err() } else { None };
+        found.map(|fault| (smaller, fault))
+    };
+    while let Some(smaller) =
+        question.smaller().into_iter().find_map(|smaller| faulty(smaller, &mut attempts))
+    {
+        (question, fault) = smaller;
     }
-    let fault = homes.check(&question, claim).err().unwrap_or_default();
     format!("{fault}\n  {}\n  {:?}, seed {seed}", question.sql(), question.options)
 }
 
@@ -81,7 +84,7 @@ fn a_bound_that_is_too_small_is_caught() {
             questions.filter(|question| homes.check(question, 0.5).is_err()).collect();
         assert!(caught.len() >= 5, "only {} of 40 questions reach more than half their bounds", caught.len());
         let longest = caught.into_iter().max_by_key(|question| question.sql().len()).unwrap();
-        let told = shrunk(&homes, longest.clone(), 0, 0.5);
+        let told = shrunk(&homes, longest.clone(), String::new(), 0, 0.5);
         assert!(told.contains("stated"), "{told}");
         assert!(told.len() < longest.sql().len() + 200, "{told}");
     }

@@ -223,7 +223,7 @@ fn nothing_that_was_typed_into_a_question_is_in_the_log() {
         "SET Yamada = '山田'",
         "EXPLAIN SELECT COUNT(*) FROM visits WHERE word = '山田'",
         "Yamada 100017",
-        "SELECT MIN(minutes) AS Yamada FROM visits WHERE word = '090-1234'",
+        "SELECT ARRAY_AGG(minutes) AS Yamada FROM visits WHERE word = '090-1234'",
     ];
     let asked = |memorandum: &str, sql: &str| {
         let request = Request { sql: sql.to_owned(), ..ask(memorandum, 0.01) };
