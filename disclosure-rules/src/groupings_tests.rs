@@ -175,13 +175,13 @@ fn intervals_cover_the_truth_where_cells_are_empty_or_small() {
         let terms = open(0.02, masks);
         let (truths, _) = exact(&cells, masks);
         let (mut covered, mut closer) = (vec![0.0; masks.len()], 0.0);
-        for _ in 0..100 {
+        for _ in 0..300 {
             let noisy = adjusted(&terms, &cells, masks);
             for (g, (groups, truths)) in noisy.iter().zip(&truths).enumerate() {
                 for (group, (_, truth)) in groups.iter().zip(truths) {
                     let truth = truth[0].clone().number().unwrap() as f64;
                     let error = (group.totals[0] as f64 - truth).abs();
-                    covered[g] += f64::from(error <= group.widths[0]) / groups.len() as f64 / 100.0;
+                    covered[g] += f64::from(error <= group.widths[0]) / groups.len() as f64 / 300.0;
                     closer += error - (group.drawn[0] as f64 - truth).abs();
                 }
             }

@@ -13,6 +13,8 @@ use super::{Budget, IngestError, Input, csv_input, parquet_input};
 use crate::durable::At;
 use crate::snapshot::{Snapshot, SnapshotTable, sha256_hex};
 
+/// Rows that are worth a part, and so a core, of their own; up to four.
+const WORTH_A_CORE: u64 = 131_072;
 const MOST_PARTITIONS: u64 = 256;
 
 /// The decision.
@@ -97,7 +99,10 @@ impl<'a> Plan<'a> {
         // Parts of the same number hold the same pupils in all tables, so a table that stays fixes the number.
         let partitions = match current.filter(|_| carried.iter().any(|table| table.private)) {
             Some(current) => current.partitions,
-            None => most_rows.div_ceil(budget.part).next_power_of_two().clamp(1, MOST_PARTITIONS) as u32,
+            None => {
+                let parts = most_rows.div_ceil(budget.part).max(most_rows.div_ceil(WORTH_A_CORE).min(4));
+                parts.next_power_of_two().clamp(1, MOST_PARTITIONS) as u32
+            }
         };
         let mut reads: Vec<Read<'a>> = measured
             .into_iter()
