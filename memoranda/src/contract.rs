@@ -169,6 +169,20 @@ pub enum Tier {
     Restricted,
 }
 
+impl Tier {
+    /// All tiers, the least sensitive first.
+    pub const ALL: [Tier; 3] = [Tier::Standard, Tier::Sensitive, Tier::Restricted];
+
+    /// As contracts write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Standard => "standard",
+            Tier::Sensitive => "sensitive",
+            Tier::Restricted => "restricted",
+        }
+    }
+}
+
 impl Contract {
     /// The table of that name.
     pub fn table(&self, name: &str) -> Option<&Table> {

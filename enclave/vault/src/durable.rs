@@ -66,10 +66,7 @@ pub(crate) fn create_nameless(path: &Path) -> Result<File, FileError> {
 /// The bytes are under `path` whole, or not at all, whenever the machine stops.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at(&beside),
-        _ => {}
-    }
+    remove_file(&beside)?;
     let mut file = create_file(&beside)?;
     file.write_all(bytes).at(&beside)?;
     file.sync_all().at(&beside)?;
@@ -124,6 +121,14 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>, FileError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Removes a file; it may be gone already.
+pub(crate) fn remove_file(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at(path),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a folder with all that is in it; it may be gone already.

@@ -4,19 +4,21 @@
 //! Deliberately absent: SQL, privacy accounting, noise, logging, and any function that returns rows. What
 //! identifies a pupil is kept apart, under its own key, in files that no question opens.
 //!
-//! In reading order: `vault` (create, open, check) · `keys` (root key, keyring) · `seal` (authenticated
-//! encryption of small things) · `snapshot` (what is in force) · `parquet_key` (modular encryption of
-//! files) · [`ingest`] (validate, pseudonymise, encrypt, switch) · `durable` (files that survive a crash) ·
+//! In reading order: `vault` (create, open, check) · `keys` (root key, key-encryption keys) · `seal` (authenticated
+//! encryption of small things) · `storage` (a folder, or a bucket) · `snapshot` (what is in force) · `parquet_key` (modular encryption of
+//! files) · `files` (one file, written and read) · [`ingest`] (validate, pseudonymise, encrypt, switch) · `durable` (files that survive a crash) ·
 //! `scan` (a table as DataFusion reads it) · [`evaluate`] (a plan's totals, sealed).
 
 mod durable;
 pub mod evaluate;
+mod files;
 pub mod ingest;
 mod keys;
 mod parquet_key;
 mod scan;
 mod seal;
 mod snapshot;
+mod storage;
 mod vault;
 
 pub use durable::FileError;

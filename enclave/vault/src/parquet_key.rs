@@ -1,5 +1,6 @@
-//! Parquet Modular Encryption: one random data key for each file, wrapped under the keyring and bound to the
-//! file's place, which is also the AAD prefix that no file stores. A file moved to another place does not open.
+//! Parquet Modular Encryption (AES-256-GCM): a random data key for each file's footer and for each of its columns,
+//! wrapped by the key of the column's tier, or of the pupils' cohort, and bound to the file's place, which is also
+//! the AAD prefix that no file stores. A file moved to another place does not open.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,45 +14,84 @@ use datafusion::execution::parquet_encryption::EncryptionFactory;
 use datafusion::object_store::path::Path as StorePath;
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::encryption::encrypt::FileEncryptionProperties;
+use serde::{Deserialize, Serialize};
 
+use crate::keys::ring::{Ring, Wrapped};
 use crate::seal::{NoRandom, Secret};
 use crate::snapshot::{Part, Snapshot};
 use crate::vault::VaultError;
 
-/// A fresh data key for the file at `place`: how to write it, and the wrapped key for the manifest.
+/// The wrapped data keys of one file.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileKeys {
+    /// Of the footer.
+    pub(crate) footer: Wrapped,
+    /// Of each column.
+    pub(crate) columns: Vec<ColumnKey>,
+}
+
+/// The wrapped data key of one column.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ColumnKey {
+    pub(crate) column: String,
+    pub(crate) key: Wrapped,
+}
+
+/// Fresh data keys for the file at `place`: how to write it, and the wrapped keys for the manifest. `columns` are
+/// names, each with the name of the key that wraps its own.
 pub(crate) fn new_file(
-    wrapping: &Secret,
+    ring: &Ring,
     place: &str,
-) -> Result<(Arc<FileEncryptionProperties>, Vec<u8>), VaultError> {
+    footer: &str,
+    columns: &[(String, String)],
+) -> Result<(Arc<FileEncryptionProperties>, FileKeys), VaultError> {
     let key = Secret::generate()?;
-    let wrapped = wrapping.seal(place.as_bytes(), key.bytes())?;
-    let properties = FileEncryptionProperties::builder(key.bytes().to_vec())
+    let footer = ring.wrap(footer, &purpose(place, None), key.bytes())?;
+    let mut properties = FileEncryptionProperties::builder(key.bytes().to_vec())
         .with_aad_prefix(place.as_bytes().to_vec())
-        .with_aad_prefix_storage(false)
-        .build()
-        .map_err(|_| NoRandom)?;
-    Ok((properties, wrapped))
+        .with_aad_prefix_storage(false);
+    let mut wrapped = Vec::with_capacity(columns.len());
+    for (column, by) in columns {
+        let key = Secret::generate()?;
+        properties = properties.with_column_key(column, key.bytes().to_vec());
+        let key = ring.wrap(by, &purpose(place, Some(column)), key.bytes())?;
+        wrapped.push(ColumnKey { column: column.clone(), key });
+    }
+    let properties = properties.build().map_err(|_| NoRandom)?;
+    Ok((properties, FileKeys { footer, columns: wrapped }))
 }
 
 /// How to read the file at `place`.
 pub(crate) fn open_file(
-    wrapping: &Secret,
+    ring: &Ring,
     place: &str,
-    wrapped: &[u8],
+    keys: &FileKeys,
 ) -> Result<Arc<FileDecryptionProperties>, VaultError> {
     let damaged = || VaultError::Damaged(place.to_owned());
-    let key = wrapping.open(place.as_bytes(), wrapped).map_err(|_| damaged())?;
-    FileDecryptionProperties::builder(key.to_vec())
-        .with_aad_prefix(place.as_bytes().to_vec())
-        .build()
-        .map_err(|_| damaged())
+    let footer = ring.unwrap(&purpose(place, None), &keys.footer)?;
+    let mut properties =
+        FileDecryptionProperties::builder(footer.to_vec()).with_aad_prefix(place.as_bytes().to_vec());
+    for ColumnKey { column, key } in &keys.columns {
+        let key = ring.unwrap(&purpose(place, Some(column)), key)?;
+        properties = properties.with_column_key(column, key.to_vec());
+    }
+    properties.build().map_err(|_| damaged())
 }
 
-/// The keys of a snapshot's attribute files, for DataFusion's Parquet scan, which asks by the file's absolute
-/// path.
+/// What a wrapped key is bound to.
+pub(crate) fn purpose(place: &str, column: Option<&str>) -> String {
+    match column {
+        Some(column) => format!("{place} {column}"),
+        None => place.to_owned(),
+    }
+}
+
+/// The keys of a snapshot's attribute files, for DataFusion's Parquet scan, which asks by the file's path.
 pub(crate) fn encryption_factory(snapshot: &Snapshot) -> Arc<dyn EncryptionFactory> {
     let parts = snapshot.tables.iter().flat_map(|table| &table.parts);
-    let by_path = parts.filter_map(|part| Some((part.store_path()?, part.clone()))).collect();
+    let by_path = parts.map(|part| (StorePath::from(part.path.as_str()), part.clone())).collect();
     Arc::new(VaultKeys { by_path })
 }
 

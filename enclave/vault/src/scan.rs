@@ -8,11 +8,10 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result, internal_err, plan_err};
+use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::parquet_encryption::EncryptionFactory;
 use datafusion::logical_expr::{Expr, TableSource, TableType};
 use datafusion::physical_expr::expressions::col;
@@ -22,6 +21,7 @@ use queries::emit::UNIT;
 
 use crate::parquet_key;
 use crate::snapshot::{Part, Snapshot};
+use crate::storage::Storage;
 
 /// The tables of one snapshot.
 pub(crate) struct StoredTables {
@@ -99,19 +99,14 @@ impl TableProvider for StoredTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source =
             ParquetSource::new(Arc::clone(&self.schema)).with_encryption_factory(Arc::clone(&self.keys));
-        let file = |part: &Part| {
-            let path = part
-                .store_path()
-                .ok_or_else(|| DataFusionError::Internal("a part has no path".to_owned()))?;
-            Ok(PartitionedFile::new(path.to_string(), part.size))
-        };
-        let files = self.parts.iter().map(file).collect::<Result<Vec<_>>>()?;
+        let file = |part: &Part| PartitionedFile::new(part.path.clone(), part.size);
+        let files = self.parts.iter().map(file).collect();
         let by_pupil = || -> Result<Option<LexOrdering>> {
             let sort = PhysicalSortExpr::new(col(UNIT, &self.schema)?, SortOptions::new(false, false));
             Ok(LexOrdering::new([sort]))
         };
         let ordering = if self.private { by_pupil()?.into_iter().collect() } else { vec![] };
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+        let config = FileScanConfigBuilder::new(Storage::url(), Arc::new(source))
             .with_file_group(FileGroup::new(files))
             .with_output_ordering(ordering)
             .with_projection_indices(projection.cloned())?

@@ -2,28 +2,25 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::object_store::path::Path as StorePath;
 use memoranda::{Column, Kind, Role, Table};
 use parquet::encryption::decrypt::FileDecryptionProperties;
 pub(crate) use queries::emit::{ROW as ROW_COLUMN, UNIT as UNIT_COLUMN, data_type};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::durable;
 use crate::keys::Keyring;
-use crate::parquet_key;
+use crate::parquet_key::{self, FileKeys};
+use crate::storage::{Reader, Storage};
 use crate::vault::VaultError;
 
 /// Bytes of a pseudonym.
 pub(crate) const UNIT_BYTES: i32 = 16;
 
-const MANIFEST_FORMAT: u32 = 1;
+const MANIFEST_FORMAT: u32 = 2;
 const LARGEST_MANIFEST: u64 = 64 << 20;
-const LARGEST_NAME: u64 = 256;
 
 /// A snapshot that was read from its manifest. Cheap to clone; later ingests do not change it.
 #[derive(Clone)]
@@ -33,6 +30,8 @@ pub struct Snapshot(Arc<SnapshotData>);
 pub struct SnapshotData {
     /// Unique in its home.
     pub id: String,
+    /// Counts up from 1 in each contract: the snapshot in force is the one of the greatest number.
+    pub number: u64,
     /// Name of the contract.
     pub contract: String,
     /// Version of the contract that the newest tables were checked against.
@@ -44,7 +43,7 @@ pub struct SnapshotData {
     pub partitions: u32,
     /// The tables that have been ingested, in the contract's order.
     pub tables: Vec<SnapshotTable>,
-    pub(crate) previous: Option<String>,
+    pub(crate) storage: Storage,
 }
 
 /// One table.
@@ -60,20 +59,22 @@ pub struct SnapshotTable {
     /// Number of rows.
     pub rows: u64,
     pub(crate) fingerprint: String,
-    pub(crate) identity: Option<Part>,
+    /// Who is who: files of their own, under keys of their own.
+    pub(crate) identity: Vec<Part>,
 }
 
 /// One encrypted Parquet file.
 #[derive(Clone)]
 pub struct Part {
-    /// Absolute.
-    pub path: PathBuf,
+    /// Relative to the home's store.
+    pub path: String,
     /// Number of rows.
     pub rows: u64,
     /// Length of the file in bytes.
     pub size: u64,
     pub(crate) entry: Arc<PartEntry>,
     keys: Arc<Keyring>,
+    storage: Storage,
 }
 
 impl Deref for Snapshot {
@@ -98,22 +99,20 @@ impl SnapshotData {
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Part({})", self.path.display())
+        write!(f, "Part({})", self.path)
     }
 }
 
 impl Part {
-    /// How to read this file. The pages that are read authenticate themselves.
+    /// How to read this file. The pages that are read authenticate themselves. The keys of identities are not
+    /// among those that a snapshot has.
     pub fn decryption_properties(&self) -> Result<Arc<FileDecryptionProperties>, VaultError> {
-        let wrapping = if self.entry.identity { &self.keys.identity } else { &self.keys.attributes };
-        let wrapped =
-            hex::decode(&self.entry.key).map_err(|_| VaultError::Damaged(self.entry.place.clone()))?;
-        parquet_key::open_file(wrapping, &self.entry.place, &wrapped)
+        parquet_key::open_file(&self.keys.ring, &self.entry.place, &self.entry.keys)
     }
 
-    /// Where DataFusion's local store has this file.
-    pub(crate) fn store_path(&self) -> Option<StorePath> {
-        StorePath::from_absolute_path(&self.path).ok()
+    /// The encrypted bytes.
+    pub(crate) fn reader(&self) -> Reader {
+        self.storage.reader(&self.path, self.size)
     }
 }
 
@@ -125,7 +124,7 @@ pub(crate) struct Manifest {
     pub(crate) contract: String,
     pub(crate) contract_version: String,
     pub(crate) id: String,
-    pub(crate) previous: Option<String>,
+    pub(crate) number: u64,
     pub(crate) partitions: u32,
     pub(crate) tables: Vec<TableEntry>,
 }
@@ -140,7 +139,7 @@ pub(crate) struct TableEntry {
     pub(crate) fingerprint: String,
     pub(crate) columns: Vec<ColumnEntry>,
     pub(crate) parts: Vec<PartEntry>,
-    pub(crate) identity: Option<PartEntry>,
+    pub(crate) identity: Vec<PartEntry>,
 }
 
 /// One stored attribute.
@@ -156,19 +155,19 @@ pub(crate) struct ColumnEntry {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PartEntry {
-    /// `contract/snapshot/table/file`, of the snapshot that wrote it: the AAD prefix, and where the file is.
+    /// `contract/snapshot/table/file`, of the snapshot that wrote it: the AAD prefix, and where the file is. An
+    /// identity file has `identity` for its table.
     pub(crate) place: String,
     pub(crate) identity: bool,
     pub(crate) rows: u64,
     pub(crate) size: u64,
     pub(crate) sha256: String,
-    /// The wrapped data key.
-    pub(crate) key: String,
+    pub(crate) keys: FileKeys,
 }
 
 impl PartEntry {
-    /// The file, given the home. `None` where the place is not one that ingest writes.
-    pub(crate) fn path(&self, home: &Path) -> Option<PathBuf> {
+    /// The file. `None` where the place is not one that ingest writes.
+    pub(crate) fn path(&self) -> Option<String> {
         let mut parts = self.place.split('/');
         let (contract, snapshot, table, file) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let plain = |name: &str| !name.is_empty() && !name.starts_with('.');
@@ -176,35 +175,35 @@ impl PartEntry {
             return None;
         }
         Some(if self.identity {
-            identity_dir(home, contract).join(snapshot).join(file)
+            format!("{}/{snapshot}/{file}", identity_folder(contract))
         } else {
-            snapshots_dir(home, contract).join(snapshot).join(table).join(file)
+            format!("{}/{snapshot}/{table}/{file}", snapshots_folder(contract))
         })
     }
 }
 
 impl Manifest {
-    pub(crate) fn new(contract: &str, contract_version: &str, id: &str) -> Manifest {
+    pub(crate) fn new(contract: &str, contract_version: &str, id: &str, number: u64) -> Manifest {
         Manifest {
             format: MANIFEST_FORMAT,
             contract: contract.to_owned(),
             contract_version: contract_version.to_owned(),
             id: id.to_owned(),
-            previous: None,
+            number,
             partitions: 1,
             tables: Vec::new(),
         }
     }
 
-    /// Sealed, for the file `manifest`.
+    /// Sealed and signed, for its file.
     pub(crate) fn seal(&self, keys: &Keyring) -> Result<Vec<u8>, VaultError> {
         let plain = serde_json::to_vec(self).map_err(|_| VaultError::Keyring)?;
-        Ok(keys.manifest.seal(purpose(&self.contract, &self.id).as_bytes(), &plain)?)
+        keys.seal_manifest(&purpose(&self.contract, self.number), &plain)
     }
 }
 
-fn purpose(contract: &str, id: &str) -> String {
-    format!("enclave manifest {contract}/{id}")
+fn purpose(contract: &str, number: u64) -> String {
+    format!("enclave manifest {contract}/{number}")
 }
 
 /// SHA-256 in hexadecimal.
@@ -212,46 +211,46 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
+/// The numbers of the snapshots that are there, in order; the last is in force.
+pub(crate) fn numbers(storage: &Storage, contract: &str) -> Result<Vec<u64>, VaultError> {
+    // Names of contracts are identifiers; anything else is no contract, and not a path to follow.
+    if !contract.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Ok(Vec::new());
+    }
+    let names = storage.names(&manifests_folder(contract))?;
+    // A file with an extension is one that was being written when the machine stopped.
+    let names = names.iter().filter(|name| !name.contains('.'));
+    let number = |name: &String| match name.parse() {
+        Ok(number) if *name == manifest_name(number) => Ok(number),
+        _ => Err(VaultError::Damaged(format!("{contract}/manifests/{name}"))),
+    };
+    names.map(number).collect()
+}
+
 /// The snapshot in force, or `None` before the first ingest.
 pub(crate) fn current(
-    home: &Path,
+    storage: &Storage,
     keys: &Arc<Keyring>,
     contract: &str,
 ) -> Result<Option<Snapshot>, VaultError> {
-    // Names of contracts are identifiers; anything else is no contract, and not a path to follow.
-    if !contract.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Ok(None);
-    }
-    let Some(id) = durable::read_if_there(&current_path(home, contract), LARGEST_NAME)? else {
-        return Ok(None);
-    };
-    let damaged = || VaultError::Damaged(format!("{contract}/CURRENT"));
-    let id = String::from_utf8(id).map_err(|_| damaged())?;
-    let id = id.trim_end();
-    if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-        return Err(damaged());
-    }
-    load(home, keys, contract, id).map(Some)
+    let newest = numbers(storage, contract)?.last().copied();
+    newest.map(|number| load(storage, keys, contract, number)).transpose()
 }
 
-/// A snapshot by its id.
+/// A snapshot by its number.
 pub(crate) fn load(
-    home: &Path,
+    storage: &Storage,
     keys: &Arc<Keyring>,
     contract: &str,
-    id: &str,
+    number: u64,
 ) -> Result<Snapshot, VaultError> {
-    let damaged = || VaultError::Damaged(format!("{contract}/{id}/manifest"));
-    let path = snapshots_dir(home, contract).join(id).join("manifest");
-    let sealed = durable::read_if_there(&path, LARGEST_MANIFEST)?.ok_or_else(damaged)?;
-    let plain = keys.manifest.open(purpose(contract, id).as_bytes(), &sealed).map_err(|_| damaged())?;
-    let manifest: Manifest = serde_json::from_slice(&plain).map_err(|_| damaged())?;
-    if manifest.format != MANIFEST_FORMAT || manifest.contract != contract || manifest.id != id {
-        return Err(damaged());
-    }
+    let (manifest, manifest_sha256) = manifest(storage, keys, contract, number)?;
+    let damaged = || damaged_manifest(contract, number);
     let part = |entry: PartEntry| -> Result<Part, VaultError> {
-        let path = entry.path(home).ok_or_else(damaged)?;
-        Ok(Part { path, rows: entry.rows, size: entry.size, entry: Arc::new(entry), keys: Arc::clone(keys) })
+        let path = entry.path().ok_or_else(damaged)?;
+        let (rows, size) = (entry.rows, entry.size);
+        let (keys, storage) = (Arc::clone(keys), storage.clone());
+        Ok(Part { path, rows, size, entry: Arc::new(entry), keys, storage })
     };
     let mut tables = Vec::with_capacity(manifest.tables.len());
     for table in manifest.tables {
@@ -262,18 +261,40 @@ pub(crate) fn load(
             private: table.private,
             rows: table.rows,
             fingerprint: table.fingerprint,
-            identity: table.identity.map(part).transpose()?,
+            identity: table.identity.into_iter().map(part).collect::<Result<_, _>>()?,
         });
     }
     Ok(Snapshot(Arc::new(SnapshotData {
         id: manifest.id,
+        number: manifest.number,
         contract: manifest.contract,
         contract_version: manifest.contract_version,
-        manifest_sha256: sha256_hex(&sealed),
+        manifest_sha256,
         partitions: manifest.partitions,
         tables,
-        previous: manifest.previous,
+        storage: storage.clone(),
     })))
+}
+
+/// The manifest of a snapshot, and the SHA-256 of its file.
+pub(crate) fn manifest(
+    storage: &Storage,
+    keys: &Keyring,
+    contract: &str,
+    number: u64,
+) -> Result<(Manifest, String), VaultError> {
+    let damaged = || damaged_manifest(contract, number);
+    let signed = storage.read(&manifest_path(contract, number), LARGEST_MANIFEST)?.ok_or_else(damaged)?;
+    let plain = keys.open_manifest(&purpose(contract, number), &signed).ok_or_else(damaged)?;
+    let manifest: Manifest = serde_json::from_slice(&plain).map_err(|_| damaged())?;
+    if manifest.format != MANIFEST_FORMAT || manifest.contract != contract || manifest.number != number {
+        return Err(damaged());
+    }
+    Ok((manifest, sha256_hex(&signed)))
+}
+
+fn damaged_manifest(contract: &str, number: u64) -> VaultError {
+    VaultError::Damaged(format!("{contract}/manifests/{}", manifest_name(number)))
 }
 
 /// The attributes of a table, as a manifest describes them.
@@ -307,22 +328,26 @@ pub(crate) fn stored_schema(private: bool, columns: &[ColumnEntry]) -> Option<Sc
     Some(Arc::new(Schema::new(fields)))
 }
 
-/// `store/CONTRACT`.
-pub(crate) fn contract_dir(home: &Path, contract: &str) -> PathBuf {
-    home.join("store").join(contract)
+/// `store/CONTRACT/manifests`: one file for each snapshot, named by its number.
+pub(crate) fn manifests_folder(contract: &str) -> String {
+    format!("store/{contract}/manifests")
 }
 
-/// `store/CONTRACT/snapshots`.
-pub(crate) fn snapshots_dir(home: &Path, contract: &str) -> PathBuf {
-    contract_dir(home, contract).join("snapshots")
+/// The file of one snapshot's manifest.
+pub(crate) fn manifest_path(contract: &str, number: u64) -> String {
+    format!("{}/{}", manifests_folder(contract), manifest_name(number))
+}
+
+fn manifest_name(number: u64) -> String {
+    format!("{number:08}")
+}
+
+/// `store/CONTRACT/snapshots`: the files that each snapshot has written.
+pub(crate) fn snapshots_folder(contract: &str) -> String {
+    format!("store/{contract}/snapshots")
 }
 
 /// `identity/CONTRACT`.
-pub(crate) fn identity_dir(home: &Path, contract: &str) -> PathBuf {
-    home.join("identity").join(contract)
-}
-
-/// `store/CONTRACT/CURRENT`.
-pub(crate) fn current_path(home: &Path, contract: &str) -> PathBuf {
-    contract_dir(home, contract).join("CURRENT")
+pub(crate) fn identity_folder(contract: &str) -> String {
+    format!("identity/{contract}")
 }

@@ -1,12 +1,9 @@
 //! [`Vault`]: the store of one home.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memoranda::Contract;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::durable::{self, At};
@@ -14,11 +11,13 @@ use crate::ingest::{self, Announce, IngestError, Ingested, Input, Progress};
 use crate::keys::Keyring;
 use crate::seal::NoRandom;
 use crate::snapshot::{self, Snapshot};
+use crate::storage::Storage;
 
 /// The store of one home, with its keys in memory.
 pub struct Vault {
     pub(crate) home: PathBuf,
     pub(crate) keys: Arc<Keyring>,
+    pub(crate) storage: Storage,
 }
 
 /// Why the store cannot be created, opened or read.
@@ -45,6 +44,12 @@ pub enum VaultError {
     /// The keyring opens, but is of another form.
     #[error("the keyring is not of a form this version reads")]
     Keyring,
+    /// A key-encryption key, or that version of it, is not in the keyring.
+    #[error("the key `{0}` is not in the keyring: it was destroyed, or it belongs to another home")]
+    NoKey(String),
+    /// The store cannot be used.
+    #[error("the store cannot be used: {0}")]
+    Store(String),
     /// A file is not the one that was written.
     #[error("`{0}` is damaged: it is not what the vault wrote there")]
     Damaged(String),
@@ -81,8 +86,6 @@ impl Vault {
     /// Makes keys and store in `home`; `log_key` (PKCS #8) is kept in the keyring for the log.
     pub fn create(home: &Path, log_key: &[u8]) -> Result<Vault, VaultError> {
         durable::create_dir(home)?;
-        durable::create_dir(&home.join("store"))?;
-        durable::create_dir(&home.join("identity"))?;
         Keyring::create(home, log_key)?;
         durable::sync_dir(home)?;
         Vault::open(home)
@@ -91,19 +94,19 @@ impl Vault {
     /// Opens what [`Vault::create`] has made.
     pub fn open(home: &Path) -> Result<Vault, VaultError> {
         let keys = Arc::new(Keyring::open(home)?);
-        // Scans name files by absolute path.
         let home = home.canonicalize().at(home)?;
-        Ok(Vault { home, keys })
+        let storage = Storage::open(&home)?;
+        Ok(Vault { home, keys, storage })
     }
 
     /// The log's signing key, PKCS #8.
     pub fn log_key(&self) -> Zeroizing<Vec<u8>> {
-        self.keys.log.clone()
+        self.keys.log()
     }
 
     /// The snapshot in force, or `None` before the first ingest.
     pub fn snapshot(&self, contract: &str) -> Result<Option<Snapshot>, VaultError> {
-        snapshot::current(&self.home, &self.keys, contract)
+        snapshot::current(&self.storage, &self.keys, contract)
     }
 
     /// Reads files of records, checks them against the contract, and puts a new snapshot in force; or leaves
@@ -125,29 +128,13 @@ impl Vault {
             return Ok(checked);
         };
         for part in snapshot.tables.iter().flat_map(|table| table.parts.iter().chain(&table.identity)) {
-            let (size, sha256) = digest(&part.path)?;
-            if size != part.size || sha256 != part.entry.sha256 {
+            let digest = self.storage.digest(&part.path)?;
+            if digest.as_ref() != Some(&(part.size, part.entry.sha256.clone())) {
                 return Err(VaultError::Damaged(part.entry.place.clone()));
             }
             checked.files += 1;
-            checked.bytes += size;
+            checked.bytes += part.size;
         }
         Ok(checked)
-    }
-}
-
-fn digest(path: &Path) -> Result<(u64, String), VaultError> {
-    let mut file = File::open(path).at(path)?;
-    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok((size, hex::encode(hash.finalize()))),
-            Ok(length) => {
-                hash.update(&buffer[..length]);
-                size += length as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error).at(path)?,
-        }
     }
 }

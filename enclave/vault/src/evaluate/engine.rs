@@ -20,12 +20,14 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use disclosure_rules::rules::Limits;
 use queries::emit::UNIT;
 
+use crate::storage::Storage;
+
 pub(super) struct Engine {
     context: SessionContext,
 }
 
 impl Engine {
-    pub(super) fn new(limits: &Limits) -> Result<Engine> {
+    pub(super) fn new(limits: &Limits, storage: &Storage) -> Result<Engine> {
         let mut config = SessionConfig::new().with_target_partitions(1);
         let options = config.options_mut();
         // Pupils are whole within a part and in order: nothing may deal rows out anew or swap a join's sides.
@@ -42,6 +44,7 @@ impl Engine {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
+        runtime.register_object_store(Storage::url().as_ref(), storage.object_store());
         Ok(Engine { context: SessionContext::new_with_config_rt(config, runtime) })
     }
 

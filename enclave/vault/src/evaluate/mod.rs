@@ -70,7 +70,8 @@ impl Vault {
         if stage.groupings().iter().any(|grouping| grouping.unknown_keys) {
             return Ok(GroupKeys::Unknown);
         }
-        let (engine, tables, stage) = (Engine::new(limits)?, StoredTables::of(snapshot), stage.clone());
+        let (engine, tables, stage) =
+            (Engine::new(limits, &snapshot.storage)?, StoredTables::of(snapshot), stage.clone());
         within(limits, async move {
             let Some(logical) = queries::emit::public_keys(&stage, &|name| tables.public(name))? else {
                 return Ok(GroupKeys::Public(vec![vec![]]));
@@ -129,7 +130,7 @@ impl Job {
             stage: stage.clone(),
             bindings: bindings.to_vec(),
             tables: StoredTables::of(snapshot),
-            engine: Engine::new(limits)?,
+            engine: Engine::new(limits, &snapshot.storage)?,
             secret: Arc::new(Secret::fresh().map_err(|_| EvaluateError::Failed)?),
             sums: Sums::of(stage),
             parts: snapshot.partitions,

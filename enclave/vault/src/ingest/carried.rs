@@ -1,18 +1,16 @@
 //! Tables of the snapshot in force that stay as they are: their keys, and their references to what is new.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array, new_null_array};
 use memoranda::{Contract, ForeignKey, Role, Table};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::references::{Hashes, KeyPart, KeyWriter, Keys};
 use super::rows::CHUNK_ROWS;
 use super::table::{Values, place, via_key};
-use super::{IngestError, Job, engine};
-use crate::durable::At;
+use super::{IngestError, Job};
+use crate::files;
+use crate::keys::ring::Ring;
 use crate::snapshot::{Part, SnapshotTable, TableEntry, UNIT_COLUMN, data_type, stored_columns};
 use crate::vault::VaultError;
 
@@ -62,7 +60,7 @@ pub(super) fn entry(stored: &SnapshotTable, contract: &Contract) -> TableEntry {
         fingerprint: stored.fingerprint.clone(),
         columns: contract.table(&stored.name).map(stored_columns).unwrap_or_default(),
         parts: entries(&stored.parts),
-        identity: stored.identity.as_ref().map(|part| part.entry.as_ref().clone()),
+        identity: entries(&stored.identity),
     }
 }
 
@@ -86,7 +84,7 @@ fn collect(
     let mut names: Vec<&str> = columns.iter().map(String::as_str).collect();
     names.push(UNIT_COLUMN);
     for part in &stored.parts {
-        each_batch(part, &names, |batch| {
+        each_batch(&job.vault.keys.ring, part, &names, |batch| {
             let units =
                 batch.column_by_name(UNIT_COLUMN).map(|units| Arc::new(units.as_fixed_size_binary().clone()));
             let mut values: Vec<ArrayRef> = table
@@ -118,17 +116,13 @@ fn collect(
 }
 
 fn each_batch(
+    ring: &Ring,
     part: &Part,
     columns: &[&str],
     mut take: impl FnMut(RecordBatch) -> Result<(), IngestError>,
 ) -> Result<(), IngestError> {
-    let file = File::open(&part.path).at(&part.path)?;
     let damaged = || VaultError::Damaged(part.entry.place.clone());
-    let options = ArrowReaderOptions::new().with_file_decryption_properties(part.decryption_properties()?);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|_| damaged())?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    let reader = builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(engine)?;
+    let reader = files::read(part, ring, Some(columns), CHUNK_ROWS)?;
     for batch in reader {
         take(batch.map_err(|_| damaged())?)?;
     }

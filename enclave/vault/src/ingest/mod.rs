@@ -16,7 +16,7 @@ mod plan;
 mod references;
 mod report;
 mod rows;
-mod staging;
+pub(crate) mod staging;
 mod table;
 mod write;
 
@@ -28,6 +28,7 @@ use memoranda::Contract;
 pub use report::{Mistake, Report};
 
 use crate::durable::FileError;
+use crate::keys::{self, ring::Ring};
 use crate::snapshot::Manifest;
 use crate::vault::{Vault, VaultError};
 use plan::Plan;
@@ -166,11 +167,12 @@ fn ingest_within(
 ) -> Result<Ingested, IngestError> {
     let _lock = staging::lock(&vault.home, &contract.name)?;
     let current = vault.snapshot(&contract.name)?;
-    staging::clean(vault, &contract.name, current.as_ref())?;
+    staging::clean(vault, &contract.name)?;
     let plan = Plan::new(contract, inputs, current.as_ref(), &budget)?;
     let report = Reporter::new(inputs.iter().map(|input| input.path.display().to_string()).collect());
     let staging = Staging::create(vault, &contract.name)?;
-    let job = Job { vault, contract, plan: &plan, staging: &staging, report: &report, budget };
+    let (identities, plan, staging, report) = (&*keys::identities(&vault.home)?, &plan, &staging, &report);
+    let job = Job { vault, identities, contract, plan, staging, report, budget };
 
     let mut read = table::read_all(&job, progress)?;
     table::check_references(&job, &read)?;
@@ -178,8 +180,8 @@ fn ingest_within(
         return Err(IngestError::Invalid(report));
     }
 
-    let mut manifest = Manifest::new(&contract.name, &contract.version.to_string(), staging.id());
-    manifest.previous = current.as_ref().map(|current| current.id.clone());
+    let mut manifest =
+        Manifest::new(&contract.name, &contract.version.to_string(), staging.id(), staging.number());
     manifest.partitions = plan.partitions;
     let mut tables = Vec::new();
     for table in &contract.tables {
@@ -202,6 +204,7 @@ fn ingest_within(
 /// One ingest, as its steps see it.
 struct Job<'a> {
     vault: &'a Vault,
+    identities: &'a Ring,
     contract: &'a Contract,
     plan: &'a Plan<'a>,
     staging: &'a Staging,

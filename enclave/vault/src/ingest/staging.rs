@@ -1,28 +1,26 @@
-//! One ingest of a contract at a time, and all of it or nothing: files are made durable beside the store, moved
-//! in by one rename, and put in force by another.
+//! One ingest of a contract at a time, and all of it or nothing: the files of a new snapshot are made durable in a
+//! folder that no manifest names yet; its manifest, which is created once and never changed, puts it in force.
 //!
-//! Snapshots that were in force are kept, since a reader may still be on one; whatever an ingest left behind
-//! that did not get there is removed by the next.
+//! Whatever an ingest left behind that did not get there is removed by the next.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::IngestError;
 use crate::durable::{self, At};
+use crate::keys::Keyring;
 use crate::seal::random;
-use crate::snapshot::{
-    self, Manifest, Snapshot, contract_dir, current_path, identity_dir, sha256_hex, snapshots_dir,
-};
+use crate::snapshot::{self, Manifest, identity_folder, manifest_path, sha256_hex, snapshots_folder};
+use crate::storage::Storage;
 use crate::vault::{Vault, VaultError};
 
-const STAGING: &str = "staging-";
-
-/// Held while an ingest runs; the system lets go of it when the process ends, however it ends.
-pub(super) fn lock(home: &Path, contract: &str) -> Result<File, IngestError> {
-    let folder = contract_dir(home, contract);
-    durable::create_dir(&folder)?;
-    let path = folder.join("ingest.lock");
+/// Held while the snapshots of a contract change; the system lets go of it when the process ends, however it
+/// ends.
+pub(crate) fn lock(home: &Path, contract: &str) -> Result<File, IngestError> {
+    let path = work_folder(home, contract)?.join("ingest.lock");
     let file = durable::lock_file(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -31,114 +29,116 @@ pub(super) fn lock(home: &Path, contract: &str) -> Result<File, IngestError> {
     }
 }
 
+/// `work/CONTRACT`: locks, and nameless files of what memory cannot hold. Always on this machine.
+pub(crate) fn work_folder(home: &Path, contract: &str) -> Result<PathBuf, durable::FileError> {
+    let folder = home.join("work").join(contract);
+    durable::create_dir(&folder)?;
+    Ok(folder)
+}
+
 /// Removes what ingests left behind that never came into force.
-pub(super) fn clean(vault: &Vault, contract: &str, current: Option<&Snapshot>) -> Result<(), IngestError> {
-    let mut in_force = HashSet::new();
-    let mut next = current.cloned();
-    while let Some(snapshot) = next {
-        next = match &snapshot.previous {
-            Some(id) => Some(snapshot::load(&vault.home, &vault.keys, contract, id)?),
-            None => None,
-        };
-        in_force.insert(snapshot.id.clone());
+pub(crate) fn clean(vault: &Vault, contract: &str) -> Result<(), VaultError> {
+    let mut used = HashSet::new();
+    for number in snapshot::numbers(&vault.storage, contract)? {
+        let snapshot = snapshot::load(&vault.storage, &vault.keys, contract, number)?;
+        let parts = snapshot.tables.iter().flat_map(|table| table.parts.iter().chain(&table.identity));
+        used.extend(parts.filter_map(|part| part.entry.place.split('/').nth(1).map(str::to_owned)));
     }
-    let folder = contract_dir(&vault.home, contract);
-    for name in durable::names_in(&folder)?.iter().filter(|name| name.starts_with(STAGING)) {
-        durable::remove_dir(&folder.join(name))?;
-    }
-    for folder in [snapshots_dir(&vault.home, contract), identity_dir(&vault.home, contract)] {
-        for name in durable::names_in(&folder)?.iter().filter(|name| !in_force.contains(*name)) {
-            durable::remove_dir(&folder.join(name))?;
+    for folder in [snapshots_folder(contract), identity_folder(contract)] {
+        for name in vault.storage.names(&folder)?.iter().filter(|name| !used.contains(*name)) {
+            vault.storage.remove_folder(&format!("{folder}/{name}"))?;
         }
     }
     Ok(())
 }
 
-/// The folders of an ingest that is not in force yet.
-pub(super) struct Staging {
-    home: PathBuf,
+/// The files of a snapshot that is not in force yet.
+pub(crate) struct Staging {
+    storage: Storage,
     contract: String,
     id: String,
-    folder: PathBuf,
-    identity: PathBuf,
-    keys: std::sync::Arc<crate::keys::Keyring>,
-    committed: std::cell::Cell<bool>,
+    number: u64,
+    work: PathBuf,
+    keys: Arc<Keyring>,
+    folders: RefCell<HashSet<String>>,
+    committed: Cell<bool>,
 }
 
 impl Staging {
-    pub(super) fn create(vault: &Vault, contract: &str) -> Result<Staging, IngestError> {
+    pub(crate) fn create(vault: &Vault, contract: &str) -> Result<Staging, IngestError> {
         let random = hex::encode(random::<4>().map_err(VaultError::from)?);
-        let id = format!("{}-{random}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ"));
-        let folder = contract_dir(&vault.home, contract).join(format!("{STAGING}{random}"));
-        let identity = identity_dir(&vault.home, contract).join(&id);
-        durable::create_dir(&snapshots_dir(&vault.home, contract))?;
-        durable::create_dir(&folder)?;
-        durable::create_dir(&identity)?;
+        let newest = snapshot::numbers(&vault.storage, contract)?.last().copied();
         Ok(Staging {
-            home: vault.home.clone(),
+            storage: vault.storage.clone(),
             contract: contract.to_owned(),
-            id,
-            folder,
-            identity,
-            keys: std::sync::Arc::clone(&vault.keys),
-            committed: std::cell::Cell::new(false),
+            id: format!("{}-{random}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")),
+            number: newest.map_or(1, |newest| newest + 1),
+            work: work_folder(&vault.home, contract)?,
+            keys: Arc::clone(&vault.keys),
+            folders: RefCell::default(),
+            committed: Cell::new(false),
         })
     }
 
     /// Id of the snapshot to be.
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
+    /// Its number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Where to put spills.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    pub(crate) fn folder(&self) -> &Path {
+        &self.work
+    }
+
+    /// Where its files go.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// Path and place of a part of a table.
-    pub(super) fn part(&self, table: &str, number: u32) -> Result<(PathBuf, String), IngestError> {
-        let folder = self.folder.join(table);
-        durable::create_dir(&folder)?;
+    pub(crate) fn part(&self, table: &str, number: u32) -> (String, String) {
         let file = format!("part-{number:05}.parquet");
+        let folder = format!("{}/{}/{table}", snapshots_folder(&self.contract), self.id);
         let place = format!("{}/{}/{table}/{file}", self.contract, self.id);
-        Ok((folder.join(file), place))
+        let path = format!("{folder}/{file}");
+        self.folders.borrow_mut().insert(folder);
+        (path, place)
     }
 
-    /// Path and place of the identity file of a table.
-    pub(super) fn identity(&self, table: &str) -> (PathBuf, String) {
-        let file = format!("{table}.parquet");
-        (self.identity.join(&file), format!("{}/{}/identity/{file}", self.contract, self.id))
+    /// Path and place of an identity file of a table.
+    pub(crate) fn identity(&self, table: &str, cohort: &str) -> (String, String) {
+        let file = format!("{table}-{cohort}.parquet");
+        let folder = format!("{}/{}", identity_folder(&self.contract), self.id);
+        let place = format!("{}/{}/identity/{file}", self.contract, self.id);
+        let path = format!("{folder}/{file}");
+        self.folders.borrow_mut().insert(folder);
+        (path, place)
     }
 
     /// Puts the snapshot in force, once everything is durable and `announce` has told the digest of its manifest.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &self,
         manifest: &Manifest,
         announce: &dyn Fn(String) -> Result<(), IngestError>,
     ) -> Result<(), IngestError> {
-        let sealed = manifest.seal(&self.keys)?;
-        durable::replace(&self.folder.join("manifest"), &sealed)?;
-        for table in durable::names_in(&self.folder)? {
-            let path = self.folder.join(table);
-            if path.is_dir() {
-                durable::sync_dir(&path)?;
-            }
+        for folder in self.folders.borrow().iter() {
+            self.storage.sync_folder(folder)?;
         }
-        durable::sync_dir(&self.folder)?;
-        durable::sync_dir(&self.identity)?;
-        for folder in self.identity.ancestors().skip(1).take_while(|folder| *folder != self.home) {
-            durable::sync_dir(folder)?;
-        }
-        let snapshots = snapshots_dir(&self.home, &self.contract);
-        durable::rename(&self.folder, &snapshots.join(&self.id))?;
-        for folder in snapshots.ancestors().skip(1).take_while(|folder| *folder != self.home) {
-            durable::sync_dir(folder)?;
-        }
-        announce(sha256_hex(&sealed))?;
-        // From the next rename on, the new snapshot is in force.
+        let signed = manifest.seal(&self.keys)?;
+        announce(sha256_hex(&signed))?;
+        // From here on the new snapshot may be in force, whatever is reported.
         self.committed.set(true);
-        durable::replace(&current_path(&self.home, &self.contract), format!("{}\n", self.id).as_bytes())?;
-        Ok(())
+        if self.storage.create(&manifest_path(&self.contract, self.number), &signed)? {
+            Ok(())
+        } else {
+            // Another home with the same store was quicker.
+            Err(IngestError::Busy(self.contract.clone()))
+        }
     }
 }
 
@@ -146,8 +146,9 @@ impl Drop for Staging {
     /// What is refused leaves nothing behind; what this cannot remove, the next ingest does.
     fn drop(&mut self) {
         if !self.committed.get() {
-            let _ = durable::remove_dir(&self.folder);
-            let _ = durable::remove_dir(&self.identity);
+            for folder in [snapshots_folder(&self.contract), identity_folder(&self.contract)] {
+                let _ = self.storage.remove_folder(&format!("{folder}/{}", self.id));
+            }
         }
     }
 }

@@ -2,9 +2,6 @@
 //! rows, encrypted.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -14,10 +11,6 @@ use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::row::{RowConverter, SortField};
 use memoranda::{ForeignKey, Role, Table};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
-use sha2::{Digest, Sha256};
 
 use super::buckets::Sorted;
 use super::plan::{Read, fingerprint};
@@ -25,16 +18,16 @@ use super::references::unit_at;
 use super::report::{FileReporter, Wrong};
 use super::table::{LEADING, lines, place};
 use super::{IngestError, Job, engine};
-use crate::durable::{self, At, FileError};
-use crate::parquet_key;
-use crate::seal::Secret;
+use crate::files::FileWriter;
+use crate::keys::name;
 use crate::snapshot::{
     PartEntry, ROW_COLUMN, TableEntry, UNIT_BYTES, UNIT_COLUMN, data_type, stored_columns, stored_schema,
 };
 
-const ROW_GROUP_ROWS: usize = 131_072;
 const PIECE_ROWS: usize = 16_384;
 const PIECES_AHEAD: usize = 4;
+/// The cohort of all pupils.
+const EVERY_COHORT: &str = "all";
 
 /// How the primary key is checked.
 pub(super) enum KeyCheck {
@@ -77,7 +70,7 @@ pub(super) fn write_table(
         fingerprint: fingerprint(table),
         columns: stored_columns(table),
         parts: Vec::new(),
-        identity: None,
+        identity: Vec::new(),
     };
     let sorter = Sorter { table, rows, key_check, report: job.report.file(read.file) };
     let discard = !job.report.is_empty();
@@ -306,9 +299,7 @@ impl<'a> Files<'a> {
             _ if self.discard => Ok(()),
             Piece::Part(number) => {
                 self.close()?;
-                let (path, place) = self.job.staging.part(&self.table.name, number)?;
-                let key = &self.job.vault.keys.attributes;
-                self.part = Some(FileWriter::create(path, place, false, Arc::clone(&self.schema), key)?);
+                self.part = Some(self.attributes_file(number)?);
                 Ok(())
             }
             Piece::Rows(batch) => {
@@ -322,6 +313,12 @@ impl<'a> Files<'a> {
         }
     }
 
+    fn attributes_file(&self, number: u32) -> Result<FileWriter, IngestError> {
+        let (path, place) = self.job.staging.part(&self.table.name, number);
+        let (storage, ring) = (self.job.staging.storage(), &self.job.vault.keys.ring);
+        Ok(FileWriter::attributes(storage, ring, self.table, path, place, Arc::clone(&self.schema))?)
+    }
+
     fn close(&mut self) -> Result<(), IngestError> {
         if let Some(part) = self.part.take() {
             self.parts.push(part.finish()?);
@@ -329,10 +326,10 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Vec<PartEntry>, Option<PartEntry>), IngestError> {
+    fn finish(mut self) -> Result<(Vec<PartEntry>, Vec<PartEntry>), IngestError> {
         self.close()?;
         let identity = self.identity.map(|identity| identity.writer.finish()).transpose()?;
-        Ok((self.parts, identity))
+        Ok((self.parts, identity.into_iter().collect()))
     }
 }
 
@@ -347,8 +344,10 @@ impl Identity {
         ];
         fields.extend(named.map(|(_, column)| Field::new(&column.name, data_type(column.kind), true)));
         let schema = Arc::new(Schema::new(fields));
-        let (path, place) = job.staging.identity(&table.name);
-        let writer = FileWriter::create(path, place, true, Arc::clone(&schema), &job.vault.keys.identity)?;
+        let (path, place) = job.staging.identity(&table.name, EVERY_COHORT);
+        let by = name::identities(&job.contract.name, EVERY_COHORT);
+        let (storage, ring) = (job.staging.storage(), job.identities);
+        let writer = FileWriter::identities(storage, ring, &by, path, place, Arc::clone(&schema))?;
         let every_row = table.columns.iter().any(|column| column.role == Role::Identifier);
         Ok(Identity { columns, schema, every_row, writer })
     }
@@ -360,73 +359,6 @@ impl Identity {
             let first = named.column(1).as_primitive::<UInt32Type>().iter().map(|row| Some(row == Some(0)));
             named = filter_record_batch(&named, &first.collect()).map_err(engine)?;
         }
-        self.writer.write(&named)
-    }
-}
-
-/// One encrypted file, hashed as it is written.
-struct FileWriter {
-    writer: ArrowWriter<Hashed>,
-    path: PathBuf,
-    entry: PartEntry,
-}
-
-impl FileWriter {
-    fn create(
-        path: PathBuf,
-        place: String,
-        identity: bool,
-        schema: SchemaRef,
-        wrapping: &Secret,
-    ) -> Result<FileWriter, IngestError> {
-        let (encryption, key) = parquet_key::new_file(wrapping, &place)?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::SNAPPY)
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .with_file_encryption_properties(encryption)
-            .build();
-        let file = Hashed { file: durable::create_file(&path)?, hash: Sha256::new(), size: 0 };
-        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(engine)?;
-        let key = hex::encode(key);
-        let entry = PartEntry { place, identity, rows: 0, size: 0, sha256: String::new(), key };
-        Ok(FileWriter { writer, path, entry })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), IngestError> {
-        self.entry.rows += batch.num_rows() as u64;
-        self.writer.write(batch).map_err(|error| on_disk(&self.path, error))
-    }
-
-    fn finish(self) -> Result<PartEntry, IngestError> {
-        let path = self.path;
-        let written = self.writer.into_inner().map_err(|error| on_disk(&path, error))?;
-        written.file.sync_all().at(&path)?;
-        let sha256 = hex::encode(written.hash.finalize());
-        Ok(PartEntry { size: written.size, sha256, ..self.entry })
-    }
-}
-
-/// A full disk is the reason to expect.
-fn on_disk(path: &Path, error: parquet::errors::ParquetError) -> IngestError {
-    let source = io::Error::other(error);
-    IngestError::File(FileError { path: path.to_path_buf(), source })
-}
-
-struct Hashed {
-    file: File,
-    hash: Sha256,
-    size: u64,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = self.file.write(bytes)?;
-        self.hash.update(&bytes[..length]);
-        self.size += length as u64;
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(self.writer.write(&named)?)
     }
 }

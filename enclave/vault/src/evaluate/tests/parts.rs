@@ -6,16 +6,13 @@ use disclosure_rules::measure::GroupKeys;
 use disclosure_rules::rules::Limits;
 use disclosure_rules::{Exact, PlanDigest, RuleSet};
 use memoranda::{Contract, Memorandum, datapackage};
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
 use queries::{Options, PrivatePlan};
 
 use super::*;
-use crate::durable;
 use crate::evaluate::engine::Engine;
 use crate::evaluate::{EvaluateError, Job, within};
+use crate::files::FileWriter;
 use crate::ingest::Input;
-use crate::parquet_key;
 use crate::scan::StoredTables;
 use crate::snapshot::{self, ColumnEntry, Manifest, PartEntry, Snapshot, TableEntry};
 use crate::vault::Vault;
@@ -87,20 +84,19 @@ impl Store {
         let home = tempfile::tempdir().unwrap();
         let vault = Vault::create(&home.path().join("home"), b"key").unwrap();
         let store = Store { vault, id: "s1".to_owned(), _home: home };
-        let mut manifest = Manifest::new("club", "1.0.0", &store.id);
+        let mut manifest = Manifest::new("club", "1.0.0", &store.id, 1);
         manifest.partitions = partitions;
         for table in ["places", "members", "visits"] {
             let parts = parts.iter().find(|(name, _)| *name == table).map(|(_, parts)| *parts);
             manifest.tables.push(store.table(table, parts));
         }
         let sealed = manifest.seal(&store.vault.keys).unwrap();
-        let folder = snapshot::snapshots_dir(&store.vault.home, "club").join(&store.id);
-        std::fs::write(folder.join("manifest"), sealed).unwrap();
+        assert!(store.vault.storage.create(&snapshot::manifest_path("club", 1), &sealed).unwrap());
         store
     }
 
     fn snapshot(&self) -> Snapshot {
-        snapshot::load(&self.vault.home, &self.vault.keys, "club", &self.id).unwrap()
+        snapshot::load(&self.vault.storage, &self.vault.keys, "club", 1).unwrap()
     }
 
     fn table(&self, name: &str, parts: Option<u32>) -> TableEntry {
@@ -116,32 +112,22 @@ impl Store {
             fingerprint: String::new(),
             parts: (0..parts.unwrap_or(1)).map(write).collect(),
             columns,
-            identity: None,
+            identity: Vec::new(),
         }
     }
 
     fn part(&self, table: &str, part: u32, columns: &[ArrayRef], entries: &[ColumnEntry]) -> PartEntry {
         let private = columns.len() > entries.len();
         let schema = snapshot::stored_schema(private, entries).unwrap();
-        let mut entry = PartEntry {
-            place: format!("club/{}/{table}/part-{part}.parquet", self.id),
-            identity: false,
-            rows: columns[0].len() as u64,
-            size: 0,
-            sha256: String::new(),
-            key: String::new(),
-        };
-        let path = entry.path(&self.vault.home).unwrap();
-        durable::create_dir(path.parent().unwrap()).unwrap();
-        let (encryption, key) = parquet_key::new_file(&self.vault.keys.attributes, &entry.place).unwrap();
-        let properties = WriterProperties::builder().with_file_encryption_properties(encryption).build();
-        let file = durable::create_file(&path).unwrap();
-        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).unwrap();
+        let folder = snapshot::snapshots_folder("club");
+        let file = format!("{}/{table}/part-{part}.parquet", self.id);
+        let (path, place) = (format!("{folder}/{file}"), format!("club/{file}"));
+        let (storage, ring, contract) = (&self.vault.storage, &self.vault.keys.ring, contract());
+        let table = contract.table(table).unwrap();
+        let mut writer =
+            FileWriter::attributes(storage, ring, table, path, place, Arc::clone(&schema)).unwrap();
         writer.write(&RecordBatch::try_new(schema, columns.to_vec()).unwrap()).unwrap();
-        writer.close().unwrap();
-        entry.size = path.metadata().unwrap().len();
-        entry.key = hex::encode(key);
-        entry
+        writer.finish().unwrap()
     }
 
     fn totals(&self, plan: &PrivatePlan) -> Vec<Vec<Vec<ExactGroup>>> {
@@ -313,7 +299,7 @@ fn plans_over_pupils_keep_their_order() {
     ];
     vault.ingest(&contract(), &inputs, &|_, _| {}, &|_| Ok(())).unwrap();
     let snapshot = vault.snapshot("club").unwrap().unwrap();
-    let engine = Engine::new(&limits()).unwrap();
+    let engine = Engine::new(&limits(), &vault.storage).unwrap();
     let tables = StoredTables::of(&snapshot);
     for (number, sql) in QUESTIONS.into_iter().enumerate() {
         let plan = plan(sql);

@@ -83,7 +83,7 @@ fn parquet(kit: &Kit, name: &str, columns: Vec<(&str, ArrayRef)>) -> Input {
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
     let path = kit.folder.path().join(name);
-    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     Input { table: "marks".to_owned(), path }

@@ -43,7 +43,7 @@ fn rows_lie_ordered_by_pupil_and_line_in_parts_of_one_range() {
 
         let mut last: Option<[u8; 16]> = None;
         for (number, part) in table.parts.iter().enumerate() {
-            let rows = read_part(part).unwrap();
+            let rows = kit.read(part).unwrap();
             assert_eq!((rows.num_rows() as u64, rows.schema()), (part.rows, table.schema.clone()));
             let units = rows.column(0).as_fixed_size_binary();
             let numbers = rows.column(1).as_primitive::<UInt32Type>();
@@ -102,7 +102,7 @@ fn a_new_snapshot_comes_into_force_and_the_old_one_stays_readable() {
     let second = kit.csv(&contract, &[("marks", "id,name,term,mark,note\n1,a,1,5,new\n")]).unwrap();
     assert_ne!(first.snapshot_id, second.snapshot_id);
     assert_eq!(kit.texts(&contract, "marks", "note"), ["new"]);
-    let part = read_part(&old.table("marks").unwrap().parts[0]).unwrap();
+    let part = kit.read(&old.table("marks").unwrap().parts[0]).unwrap();
     assert_eq!(part.column_by_name("note").unwrap().as_string::<i32>().value(0), "old");
     assert_eq!(kit.vault.check("school").unwrap().files, 2);
 }
@@ -116,14 +116,13 @@ fn what_is_refused_or_killed_leaves_the_old_snapshot_and_is_cleaned_up() {
     report(kit.csv(&contract, &[("marks", "id,name,term,mark,note\n1,a,1,500,new\n")]));
     assert_eq!(files_under(&kit.home()), before);
 
-    // As after SIGKILL: before the move into place, after it, and beside CURRENT.
+    // As after SIGKILL: before there is a manifest, and while it is written.
     let store = kit.home().join("store/school");
-    for leftover in ["staging-0badf00d/marks", "snapshots/20200101T000000Z-0badf00d/marks"] {
-        fs::create_dir_all(store.join(leftover)).unwrap();
-        fs::write(store.join(leftover).join("part-00000.parquet"), b"x").unwrap();
-    }
+    let leftover = store.join("snapshots/20200101T000000Z-0badf00d/marks");
+    fs::create_dir_all(&leftover).unwrap();
+    fs::write(leftover.join("part-00000.parquet"), b"x").unwrap();
     fs::create_dir_all(kit.home().join("identity/school/20200101T000000Z-0badf00d")).unwrap();
-    fs::write(store.join("CURRENT.new"), b"20200101T000000Z-0badf00d").unwrap();
+    fs::write(store.join("manifests/00000002.new"), b"half").unwrap();
     assert_eq!(Vault::open(&kit.home()).unwrap().snapshot("school").unwrap().unwrap().id, first.snapshot_id);
     let second = kit.csv(&contract, &[("marks", good)]).unwrap();
     assert_eq!(kit.snapshot(&contract).id, second.snapshot_id);
@@ -131,7 +130,8 @@ fn what_is_refused_or_killed_leaves_the_old_snapshot_and_is_cleaned_up() {
     snapshots.sort();
     assert_eq!(crate::durable::names_in(&store.join("snapshots")).unwrap(), snapshots);
     assert_eq!(crate::durable::names_in(&kit.home().join("identity/school")).unwrap(), snapshots);
-    assert_eq!(crate::durable::names_in(&store).unwrap(), ["CURRENT", "ingest.lock", "snapshots"]);
+    assert_eq!(crate::durable::names_in(&store).unwrap(), ["manifests", "snapshots"]);
+    assert_eq!(crate::durable::names_in(&store.join("manifests")).unwrap(), ["00000001", "00000002"]);
 }
 
 #[test]
@@ -150,9 +150,9 @@ fn identity_files_say_who_is_who_under_another_key() {
     kit.csv(&contract, &[("marks", "id,name,term,mark,note\n17,Hanako,1,5,\n17,Hana,2,5,\n18,Taro,1,5,\n")])
         .unwrap();
     let snapshot = kit.snapshot(&contract);
-    let identity = snapshot.table("marks").unwrap().identity.as_ref().unwrap();
-    assert!(identity.path.starts_with(kit.vault.home.join("identity")));
-    let rows = read_part(identity).unwrap();
+    let [identity] = snapshot.table("marks").unwrap().identity.as_slice() else { panic!("one file") };
+    assert!(identity.path.starts_with("identity/"));
+    let rows = read_with(&keys::identities(&kit.home()).unwrap(), identity).unwrap();
     let (units, ids) = (rows.column(0).as_fixed_size_binary(), rows.column_by_name("id").unwrap());
     let names = rows.column_by_name("name").unwrap().as_string::<i32>();
     let ids = ids.as_primitive::<Int64Type>();
@@ -163,7 +163,6 @@ fn identity_files_say_who_is_who_under_another_key() {
         assert_eq!(pseudonym(units, row), expected);
         assert_eq!(names.value(row).starts_with('H'), ids.value(row) == 17);
     }
-    let attributes = kit.vault.keys.attributes.clone();
-    let wrapped = hex::decode(&identity.entry.key).unwrap();
-    assert!(crate::parquet_key::open_file(&attributes, &identity.entry.place, &wrapped).is_err());
+    assert!(kit.read(identity).unwrap_err().contains("is not in the keyring"));
+    assert!(identity.decryption_properties().is_err());
 }

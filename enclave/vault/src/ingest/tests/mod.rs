@@ -6,18 +6,17 @@ mod layout;
 mod references;
 mod secrecy;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, RecordBatchReader};
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
 use memoranda::{Contract, datapackage};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::files;
 use crate::snapshot::{Part, Snapshot};
 
 /// A home, and a folder of deliveries beside it.
@@ -69,10 +68,19 @@ impl Kit {
         self.vault.snapshot(&contract.name).unwrap().unwrap()
     }
 
+    fn read(&self, part: &Part) -> Result<RecordBatch, String> {
+        read_with(&self.vault.keys.ring, part)
+    }
+
+    /// Where a part is.
+    fn path(&self, part: &Part) -> PathBuf {
+        self.home().join(&part.path)
+    }
+
     fn rows(&self, contract: &Contract, table: &str) -> RecordBatch {
         let snapshot = self.snapshot(contract);
         let table = snapshot.table(table).unwrap();
-        let parts: Vec<RecordBatch> = table.parts.iter().map(|part| read_part(part).unwrap()).collect();
+        let parts: Vec<RecordBatch> = table.parts.iter().map(|part| self.read(part).unwrap()).collect();
         concat_batches(&table.schema, &parts).unwrap()
     }
 
@@ -85,14 +93,11 @@ impl Kit {
     }
 }
 
-fn read_part(part: &Part) -> Result<RecordBatch, String> {
-    let file = File::open(&part.path).map_err(|error| error.to_string())?;
-    let properties = part.decryption_properties().map_err(|error| error.to_string())?;
-    let options = ArrowReaderOptions::new().with_file_decryption_properties(properties);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(|e| e.to_string())?;
-    let schema: SchemaRef = builder.schema().clone();
-    let batches: Result<Vec<RecordBatch>, _> = builder.build().map_err(|error| error.to_string())?.collect();
+/// Every row of a part, if `ring` opens it.
+fn read_with(ring: &Ring, part: &Part) -> Result<RecordBatch, String> {
+    let reader = files::read(part, ring, None, 1 << 20).map_err(|error| error.to_string())?;
+    let schema = reader.schema();
+    let batches: Result<Vec<RecordBatch>, _> = reader.collect();
     concat_batches(&schema, &batches.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
 }
 

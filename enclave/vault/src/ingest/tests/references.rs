@@ -56,7 +56,7 @@ fn pupils_are_found_through_references() {
             assert_eq!(units.value(row), kit.vault.keys.pseudonym("school", pupil));
         }
         assert_eq!(units.len(), 4);
-        assert!(kit.snapshot(&contract).table("notes").unwrap().identity.is_none());
+        assert!(kit.snapshot(&contract).table("notes").unwrap().identity.is_empty());
     }
 }
 

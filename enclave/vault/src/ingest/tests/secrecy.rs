@@ -93,39 +93,40 @@ fn only_the_root_key_opens() {
 }
 
 /// Ingests three small parts, lets `harm` change the files, and says whether the parts still read and check.
-fn after(harm: impl Fn(&[Part])) -> (bool, bool) {
+fn after(harm: impl Fn(&[PathBuf])) -> (bool, bool) {
     let (contract, mut kit) = (marks(), Kit::new());
     kit.budget.part = 150;
     kit.csv(&contract, &[("marks", &planted())]).unwrap();
     let snapshot = kit.snapshot(&contract);
     let parts = &snapshot.table("marks").unwrap().parts;
     assert_eq!(parts.len(), 4);
-    harm(parts);
-    (parts.iter().all(|part| read_part(part).is_ok()), kit.vault.check("school").is_ok())
+    let paths: Vec<PathBuf> = parts.iter().map(|part| kit.path(part)).collect();
+    harm(&paths);
+    (parts.iter().all(|part| kit.read(part).is_ok()), kit.vault.check("school").is_ok())
 }
 
 #[test]
 fn harm_to_a_file_is_found() {
     assert_eq!(after(|_| {}), (true, true));
-    let swap = |parts: &[Part]| {
-        let (a, b) = (fs::read(&parts[0].path).unwrap(), fs::read(&parts[1].path).unwrap());
-        fs::write(&parts[0].path, b).unwrap();
-        fs::write(&parts[1].path, a).unwrap();
+    let swap = |parts: &[PathBuf]| {
+        let (a, b) = (fs::read(&parts[0]).unwrap(), fs::read(&parts[1]).unwrap());
+        fs::write(&parts[0], b).unwrap();
+        fs::write(&parts[1], a).unwrap();
     };
     assert_eq!(after(swap), (false, false));
-    let over = |parts: &[Part]| fs::rename(&parts[0].path, &parts[1].path).unwrap();
+    let over = |parts: &[PathBuf]| fs::rename(&parts[0], &parts[1]).unwrap();
     assert_eq!(after(over), (false, false));
-    let cut = |parts: &[Part]| {
-        let bytes = fs::read(&parts[2].path).unwrap();
-        fs::write(&parts[2].path, &bytes[..bytes.len() - 1]).unwrap();
+    let cut = |parts: &[PathBuf]| {
+        let bytes = fs::read(&parts[2]).unwrap();
+        fs::write(&parts[2], &bytes[..bytes.len() - 1]).unwrap();
     };
     assert_eq!(after(cut), (false, false));
     for place in [0.1, 0.3, 0.5, 0.9] {
-        let flip = |parts: &[Part]| {
-            let mut bytes = fs::read(&parts[3].path).unwrap();
+        let flip = |parts: &[PathBuf]| {
+            let mut bytes = fs::read(&parts[3]).unwrap();
             let place = (bytes.len() as f64 * place) as usize;
             bytes[place] ^= 1;
-            fs::write(&parts[3].path, bytes).unwrap();
+            fs::write(&parts[3], bytes).unwrap();
         };
         let (_, checked) = after(flip);
         assert!(!checked, "at {place}");
@@ -137,14 +138,23 @@ fn a_manifest_opens_only_where_it_was_written() {
     let (contract, kit) = (marks(), Kit::new());
     let first = kit.csv(&contract, &[("marks", &planted())]).unwrap();
     let second = kit.csv(&contract, &[("marks", &planted())]).unwrap();
-    let snapshots = kit.home().join("store/school/snapshots");
-    let path = |id: &str| snapshots.join(id).join("manifest");
-    let manifest = fs::read(path(&second.snapshot_id)).unwrap();
-    fs::copy(path(&first.snapshot_id), path(&second.snapshot_id)).unwrap();
-    assert!(matches!(kit.vault.snapshot("school"), Err(VaultError::Damaged(_))));
-    fs::write(path(&second.snapshot_id), manifest).unwrap();
-    kit.vault.snapshot("school").unwrap().unwrap();
-    fs::write(kit.home().join("store/school/CURRENT"), b"../x\n").unwrap();
+    assert_ne!(first.snapshot_id, second.snapshot_id);
+    let path = |number: u64| kit.home().join(crate::snapshot::manifest_path("school", number));
+    let manifest = fs::read(path(2)).unwrap();
+    // An old one in the place of the newest, or after it; and one bit.
+    let mut flipped = manifest.clone();
+    flipped[70] ^= 1;
+    for (number, bytes) in [(2, fs::read(path(1)).unwrap()), (3, manifest.clone()), (2, flipped)] {
+        fs::write(path(number), bytes).unwrap();
+        match kit.vault.snapshot("school") {
+            Err(VaultError::Damaged(place)) => assert_eq!(place, format!("school/manifests/{number:08}")),
+            other => panic!("{other:?}"),
+        }
+        let _ = fs::remove_file(path(3));
+        fs::write(path(2), &manifest).unwrap();
+        kit.vault.snapshot("school").unwrap().unwrap();
+    }
+    fs::write(kit.home().join("store/school/manifests/x"), b"").unwrap();
     assert!(matches!(kit.vault.snapshot("school"), Err(VaultError::Damaged(_))));
 }
 
@@ -156,9 +166,9 @@ async fn the_scan_gets_keys_for_files_of_the_snapshot_only() {
     let factory = encryption_factory(&snapshot);
     let options = EncryptionFactoryOptions::default();
     let table = snapshot.table("marks").unwrap();
-    let path = StorePath::from_filesystem_path(&table.parts[0].path).unwrap();
+    let path = StorePath::from(table.parts[0].path.as_str());
     assert!(factory.get_file_decryption_properties(&options, &path).await.unwrap().is_some());
-    let identity = StorePath::from_filesystem_path(&table.identity.as_ref().unwrap().path).unwrap();
+    let identity = StorePath::from(table.identity[0].path.as_str());
     assert!(factory.get_file_decryption_properties(&options, &identity).await.is_err());
     assert!(factory.get_file_encryption_properties(&options, &table.schema, &path).await.is_err());
 }
