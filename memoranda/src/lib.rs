@@ -16,5 +16,5 @@ mod reader;
 
 pub use compatibility::{VersionRefusal, check_version};
 pub use contract::{Bilingual, Column, Contract, ForeignKey, Kind, Lineage, Role, Table, Tier};
-pub use memorandum::{Allotment, Items, Memorandum, Person, PersonRole, PureAllotment};
+pub use memorandum::{Allotment, Difference, Items, Memorandum, Person, PersonRole, PureAllotment};
 pub use mistake::Mistake;

@@ -1,6 +1,8 @@
 //! [`Memorandum`] (覚書): who may ask, for what, about which columns, until when, at which price.
 
 mod check;
+mod difference;
+mod draft;
 mod parse;
 
 use chrono::NaiveDate;
@@ -8,13 +10,18 @@ use disclosure_rules::account::{Account, PureEpsilon};
 use disclosure_rules::measure::Guarantee;
 use disclosure_rules::{Delta, Rho};
 
-use crate::contract::Bilingual;
+use crate::contract::{Bilingual, Contract, Tier};
+
+pub use difference::Difference;
+pub use draft::draft;
 
 /// An agreement with one institution (DESIGN section 6). Built only by [`Memorandum::parse`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Memorandum {
     /// Such as `2026-tsukuba-01`: letters, digits, `-`, `_` and `.`.
     pub id: String,
+    /// Counted from 1; a higher one amends those before it.
+    pub version: u32,
     /// Name of the contract.
     pub contract: String,
     /// What it is.
@@ -23,8 +30,8 @@ pub struct Memorandum {
     pub institution: String,
     /// What for.
     pub purpose: Bilingual,
-    /// Short name of the use case.
-    pub use_case: String,
+    /// Short names of its use cases, at least one: what a question may be asked for.
+    pub use_cases: Vec<String>,
     /// First day in force.
     pub from: NaiveDate,
     /// Last day in force.
@@ -51,7 +58,7 @@ pub struct Person {
 }
 
 /// Roles (DESIGN section 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PersonRole {
     /// 総括管理主体
     Steward,
@@ -59,10 +66,53 @@ pub enum PersonRole {
     Custodian,
     /// 分析主体: the only role that asks.
     Researcher,
-    /// 活用主体
-    Practitioner,
     /// アドバイザリーボード
     Board,
+    /// 活用主体
+    Practitioner,
+    /// 市民: reads what is published. Not a role under a memorandum.
+    Public,
+}
+
+impl PersonRole {
+    /// All roles.
+    pub const ALL: [PersonRole; 6] = [
+        PersonRole::Steward,
+        PersonRole::Custodian,
+        PersonRole::Researcher,
+        PersonRole::Board,
+        PersonRole::Practitioner,
+        PersonRole::Public,
+    ];
+
+    /// As files and commands write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PersonRole::Steward => "steward",
+            PersonRole::Custodian => "custodian",
+            PersonRole::Researcher => "researcher",
+            PersonRole::Board => "board",
+            PersonRole::Practitioner => "practitioner",
+            PersonRole::Public => "public",
+        }
+    }
+
+    /// In Japanese, as the guidelines name it.
+    pub fn name_ja(self) -> &'static str {
+        match self {
+            PersonRole::Steward => "総括管理主体",
+            PersonRole::Custodian => "保有・管理主体",
+            PersonRole::Researcher => "分析主体",
+            PersonRole::Board => "アドバイザリーボード",
+            PersonRole::Practitioner => "活用主体",
+            PersonRole::Public => "市民",
+        }
+    }
+
+    /// The role of that name.
+    pub fn of(name: &str) -> Option<PersonRole> {
+        PersonRole::ALL.into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// Columns of one table that may be used. The unit column is implied.
@@ -107,6 +157,15 @@ impl Memorandum {
     /// Whether `column` of `table` is among the items. The unit column is not an item: it is implied.
     pub fn permits(&self, table: &str, column: &str) -> bool {
         self.items.iter().any(|items| items.table == table && items.columns.iter().any(|name| name == column))
+    }
+
+    /// Its items with their tiers, in its order; what the contract does not have is left out.
+    pub fn tiers<'a>(&'a self, contract: &'a Contract) -> impl Iterator<Item = (&'a str, &'a str, Tier)> {
+        let columns = |items: &'a Items| items.columns.iter().map(move |column| (items, column));
+        self.items.iter().flat_map(columns).filter_map(|(items, name)| {
+            let column = contract.table(&items.table)?.column(name)?;
+            Some((items.table.as_str(), name.as_str(), column.tier))
+        })
     }
 
     /// The person of that identifier.

@@ -106,7 +106,7 @@ impl Ledger {
                 "memorandum": id,
                 "contract": contract,
                 "institution": memorandum.institution,
-                "use_case": memorandum.use_case,
+                "use_case": memorandum.use_cases.join(" "),
                 "from": memorandum.from.to_string(),
                 "until": memorandum.until.to_string(),
                 "rules": memorandum.rules,

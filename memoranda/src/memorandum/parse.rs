@@ -34,6 +34,7 @@ impl Memorandum {
 
 const KEYS: &[&str] = &[
     "id",
+    "version",
     "contract",
     "title",
     "institution",
@@ -49,11 +50,15 @@ const KEYS: &[&str] = &[
 fn memorandum(node: &Node<'_>, reader: &mut Reader) -> Option<Memorandum> {
     reader.only(node, KEYS);
     let id = reader.member(node, "id").and_then(|id| identifier(&id, reader));
+    let version = match node.get("version") {
+        Some(version) => reader.whole(&version, 1).and_then(|whole| checked_version(whole, &version, reader)),
+        None => Some(1),
+    };
     let contract = reader.member(node, "contract").and_then(|contract| identifier(&contract, reader));
     let title = reader.member(node, "title").and_then(|title| bilingual(&title, reader));
     let institution = reader.member(node, "institution").and_then(|institution| reader.text(&institution));
     let purpose = reader.member(node, "purpose").and_then(|purpose| bilingual(&purpose, reader));
-    let use_case = reader.member(node, "use_case").and_then(|use_case| identifier(&use_case, reader));
+    let use_cases = reader.member(node, "use_case").and_then(|use_case| use_cases(&use_case, reader));
     let term = reader.member(node, "valid").and_then(|valid| term(&valid, reader));
     let rules = reader.member(node, "rules").and_then(|rules| identifier(&rules, reader));
     let people = reader.member(node, "people").map(|people| read_people(&people, reader));
@@ -62,11 +67,12 @@ fn memorandum(node: &Node<'_>, reader: &mut Reader) -> Option<Memorandum> {
     let (from, until) = term?;
     Some(Memorandum {
         id: id?,
+        version: version?,
         contract: contract?,
         title: title?,
         institution: institution?,
         purpose: purpose?,
-        use_case: use_case?,
+        use_cases: use_cases?,
         from,
         until,
         rules: rules?,
@@ -74,6 +80,23 @@ fn memorandum(node: &Node<'_>, reader: &mut Reader) -> Option<Memorandum> {
         items: items?,
         allotment: allotment?,
     })
+}
+
+fn checked_version(whole: u64, node: &Node<'_>, reader: &mut Reader) -> Option<u32> {
+    let version = u32::try_from(whole).ok();
+    if version.is_none() {
+        reader.mistake(&node.at, "is too large a number of versions");
+    }
+    version
+}
+
+/// One identifier, or a list of different ones.
+fn use_cases(node: &Node<'_>, reader: &mut Reader) -> Option<Vec<String>> {
+    if !node.value.is_array() {
+        return identifier(node, reader).map(|use_case| vec![use_case]);
+    }
+    reader.text_array(node, true)?;
+    node.elements().iter().map(|element| identifier(element, reader)).collect()
 }
 
 fn identifier(node: &Node<'_>, reader: &mut Reader) -> Option<String> {
@@ -159,18 +182,13 @@ fn read_person(node: &Node<'_>, reader: &mut Reader) -> Option<Person> {
 }
 
 fn read_role(node: &Node<'_>, reader: &mut Reader) -> Option<PersonRole> {
-    match reader.text(node)?.as_str() {
-        "steward" => Some(PersonRole::Steward),
-        "custodian" => Some(PersonRole::Custodian),
-        "researcher" => Some(PersonRole::Researcher),
-        "practitioner" => Some(PersonRole::Practitioner),
-        "board" => Some(PersonRole::Board),
-        other => {
-            let known = "`steward`, `custodian`, `researcher`, `practitioner`, `board`";
-            reader.mistake(&node.at, format!("unknown role `{other}`; use one of {known}"));
-            None
-        }
+    let name = reader.text(node)?;
+    let role = PersonRole::of(&name).filter(|role| *role != PersonRole::Public);
+    if role.is_none() {
+        let known = "`steward`, `custodian`, `researcher`, `practitioner`, `board`";
+        reader.mistake(&node.at, format!("unknown role `{name}`; use one of {known}"));
     }
+    role
 }
 
 fn read_items(node: &Node<'_>, reader: &mut Reader) -> Vec<Items> {
