@@ -13,6 +13,7 @@ use crate::accounts::{ACCOUNT, AccountKind, account};
 use crate::canonical::canonical;
 use crate::documents::sha256;
 use crate::log;
+use crate::people;
 use crate::store::{Ledger, LedgerError, node};
 use crate::tree::Growing;
 use crate::verify::Verified;
@@ -150,12 +151,14 @@ const MEMORANDUM: &str = "memorandum";
 const END: &str = "end of a memorandum";
 const QUESTION: &str = "question";
 const ANSWER: &str = "answer";
+const PERSON: &str = "person";
 
 /// What the tables say: the leaf, then texts; the last one of a document and of an answer is hashed.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     (DOCUMENT, "SELECT leaf, kind, name, version, text FROM document"),
     (MEMORANDUM, "SELECT signed, id, contract FROM memorandum"),
     (END, "SELECT ended, id FROM memorandum WHERE ended IS NOT NULL"),
+    (PERSON, "SELECT changed, id, name, roles, iif(ended IS NULL, 'true', 'false') FROM person"),
     (QUESTION, "SELECT leaf, memorandum, 'sha256:' || lower(hex(plan)) FROM question"),
     (
         ANSWER,
@@ -198,9 +201,20 @@ enum Stated {
     Ingest {},
     Refusal {},
     Replay {},
-    Publish { document: String, name: String, version: String, sha256: String },
+    Publish {
+        document: String,
+        name: String,
+        version: String,
+        sha256: String,
+    },
     Signature(Signature),
-    End { memorandum: String },
+    Amendment(Signature),
+    People(Value),
+    #[serde(rename = "log-in")]
+    LogIn {},
+    End {
+        memorandum: String,
+    },
     Question(Question),
     Release(Release),
 }
@@ -208,6 +222,8 @@ enum Stated {
 #[derive(Deserialize)]
 struct Signature {
     memorandum: String,
+    #[serde(default = "first_version")]
+    version: u32,
     contract: String,
     sha256: String,
     rho_micro: u64,
@@ -215,6 +231,11 @@ struct Signature {
     pool_rho_micro: Option<u64>,
     /// Of a pure memorandum.
     epsilon_micro: Option<u64>,
+}
+
+/// Leaves written before memoranda had versions.
+fn first_version() -> u32 {
+    1
 }
 
 impl Signature {
@@ -282,14 +303,19 @@ impl Implied {
             self.tables.entry(what).or_default().insert(leaf, texts);
         };
         match serde_json::from_value(Value::Object(fields)).ok()? {
-            Stated::Init {} | Stated::Ingest {} | Stated::Refusal {} | Stated::Replay {} => {}
+            Stated::Init {}
+            | Stated::Ingest {}
+            | Stated::Refusal {}
+            | Stated::Replay {}
+            | Stated::LogIn {} => {}
             Stated::Publish { document, name, version, sha256 } => {
                 store(DOCUMENT, vec![document, name, version, sha256]);
             }
             Stated::Signature(signature) => {
                 let opened = signature.account()?;
-                let Signature { memorandum, contract, sha256, pool_rho_micro, .. } = signature;
-                store(DOCUMENT, vec!["memorandum".to_owned(), memorandum.clone(), "1".to_owned(), sha256]);
+                let Signature { memorandum, version, contract, sha256, pool_rho_micro, .. } = signature;
+                let version = version.to_string();
+                store(DOCUMENT, vec!["memorandum".to_owned(), memorandum.clone(), version, sha256]);
                 store(MEMORANDUM, vec![memorandum.clone(), contract.clone()]);
                 if self.accounts.insert((AccountKind::Memorandum, memorandum), opened).is_some() {
                     return None;
@@ -299,6 +325,27 @@ impl Implied {
                     self.accounts.entry((AccountKind::Pool, contract)).or_insert(Account::new(cap, None));
                 if pool.allotment != cap {
                     return None;
+                }
+            }
+            Stated::Amendment(amendment) => {
+                let opened = amendment.account()?;
+                let Signature { memorandum, version, sha256, .. } = amendment;
+                store(
+                    DOCUMENT,
+                    vec!["memorandum".to_owned(), memorandum.clone(), version.to_string(), sha256],
+                );
+                let account = self.accounts.get_mut(&(AccountKind::Memorandum, memorandum))?;
+                account.allotment = opened.allotment;
+                if let (Some(pure), Some(opened)) = (&mut account.pure, opened.pure) {
+                    pure.allotment = opened.allotment;
+                }
+            }
+            Stated::People(fields) => {
+                if let Some(person) = people::implied(&fields) {
+                    let stored = self.tables.entry(PERSON).or_default();
+                    // Only the last change of a person is stored.
+                    stored.retain(|_, texts| texts.first() != person.first());
+                    stored.insert(leaf, person);
                 }
             }
             Stated::End { memorandum } => store(END, vec![memorandum]),

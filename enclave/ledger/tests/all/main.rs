@@ -4,6 +4,7 @@
 mod common;
 mod export;
 mod keeping;
+mod people;
 mod pure;
 mod tampering;
 mod together;
