@@ -108,6 +108,15 @@ pub(crate) fn is_shared(path: &Path) -> Result<bool, FileError> {
     return Ok(false);
 }
 
+/// Whether somebody other than the owner may write to the file.
+pub(crate) fn is_writable_by_others(path: &Path) -> Result<bool, FileError> {
+    let metadata = fs::metadata(path).at(path)?;
+    #[cfg(unix)]
+    return Ok(metadata.permissions().mode() & 0o022 != 0);
+    #[cfg(not(unix))]
+    return Ok(false);
+}
+
 /// The entries of a folder by name; none where it is not there.
 pub(crate) fn names_in(path: &Path) -> Result<Vec<String>, FileError> {
     let entries = match fs::read_dir(path) {

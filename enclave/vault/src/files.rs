@@ -59,6 +59,26 @@ impl FileWriter {
         Ok(file)
     }
 
+    /// A file for the rows of another, with new data keys under the same key-encryption keys.
+    pub(crate) fn again(
+        storage: &Storage,
+        ring: &Ring,
+        other: &PartEntry,
+        path: String,
+        place: String,
+        schema: SchemaRef,
+    ) -> Result<FileWriter, VaultError> {
+        let footer = other.keys.footer.by.as_str();
+        let columns = &other.keys.columns;
+        let by = |name: &str| {
+            let column = columns.iter().find(|column| column.column == name);
+            column.map_or(footer, |column| &column.key.by).to_owned()
+        };
+        let mut file = FileWriter::create(storage, ring, footer, by, path, place, schema)?;
+        file.entry.identity = other.identity;
+        Ok(file)
+    }
+
     fn create(
         storage: &Storage,
         ring: &Ring,

@@ -7,7 +7,8 @@
 //! In reading order: `vault` (create, open, check) · `keys` (root key, key-encryption keys) · `seal` (authenticated
 //! encryption of small things) · `storage` (a folder, or a bucket) · `snapshot` (what is in force) · `parquet_key` (modular encryption of
 //! files) · `files` (one file, written and read) · [`ingest`] (validate, pseudonymise, encrypt, switch) · `durable` (files that survive a crash) ·
-//! `scan` (a table as DataFusion reads it) · [`evaluate`] (a plan's totals, sealed).
+//! `rotate` (the life of keys) · `scan` (a table as DataFusion reads it) · [`evaluate`] (a plan's totals, sealed) · [`process`] (memory that
+//! nobody else reads).
 
 mod durable;
 pub mod evaluate;
@@ -15,6 +16,8 @@ mod files;
 pub mod ingest;
 mod keys;
 mod parquet_key;
+pub mod process;
+mod rotate;
 mod scan;
 mod seal;
 mod snapshot;
@@ -23,6 +26,10 @@ mod vault;
 
 pub use durable::FileError;
 pub use evaluate::EvaluateError;
+pub use keys::escrow::EscrowError;
+pub use keys::guard::RootKeyError;
+pub use keys::source::{Pkcs11Key, RootSource, UnknownSource};
 pub use ingest::{IngestError, Ingested, Input, Mistake, Report};
+pub use rotate::{AnnounceKeys, KeyEntry, KeyError, Rekeyed, VersionEntry};
 pub use snapshot::{Part, Snapshot, SnapshotData, SnapshotTable};
-pub use vault::{Checked, Vault, VaultError};
+pub use vault::{Checked, Setup, Vault, VaultError};

@@ -104,6 +104,12 @@ impl fmt::Debug for Part {
 }
 
 impl Part {
+    /// The file of a manifest's entry. `None` where its place is not one that ingest writes.
+    pub(crate) fn of(entry: Arc<PartEntry>, keys: &Arc<Keyring>, storage: &Storage) -> Option<Part> {
+        let (path, rows, size) = (entry.path()?, entry.rows, entry.size);
+        Some(Part { path, rows, size, entry, keys: Arc::clone(keys), storage: storage.clone() })
+    }
+
     /// How to read this file. The pages that are read authenticate themselves. The keys of identities are not
     /// among those that a snapshot has.
     pub fn decryption_properties(&self) -> Result<Arc<FileDecryptionProperties>, VaultError> {
@@ -246,12 +252,7 @@ pub(crate) fn load(
 ) -> Result<Snapshot, VaultError> {
     let (manifest, manifest_sha256) = manifest(storage, keys, contract, number)?;
     let damaged = || damaged_manifest(contract, number);
-    let part = |entry: PartEntry| -> Result<Part, VaultError> {
-        let path = entry.path().ok_or_else(damaged)?;
-        let (rows, size) = (entry.rows, entry.size);
-        let (keys, storage) = (Arc::clone(keys), storage.clone());
-        Ok(Part { path, rows, size, entry: Arc::new(entry), keys, storage })
-    };
+    let part = |entry: PartEntry| Part::of(Arc::new(entry), keys, storage).ok_or_else(damaged);
     let mut tables = Vec::with_capacity(manifest.tables.len());
     for table in manifest.tables {
         tables.push(SnapshotTable {

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 use crate::durable::{self, At};
 use crate::ingest::{self, Announce, IngestError, Ingested, Input, Progress};
 use crate::keys::Keyring;
+use crate::keys::escrow::EscrowError;
+use crate::keys::guard::RootKeyError;
+use crate::keys::source::RootSource;
 use crate::seal::NoRandom;
 use crate::snapshot::{self, Snapshot};
 use crate::storage::Storage;
@@ -18,6 +21,21 @@ pub struct Vault {
     pub(crate) home: PathBuf,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) storage: Storage,
+}
+
+/// What a home is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// What guards the root key.
+    pub root: RootSource,
+    /// `s3://bucket/prefix` or `az://container/prefix`; `None`: the home's own folder.
+    pub store: Option<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { root: RootSource::File(None), store: None }
+    }
 }
 
 /// Why the store cannot be created, opened or read.
@@ -53,6 +71,12 @@ pub enum VaultError {
     /// A file is not the one that was written.
     #[error("`{0}` is damaged: it is not what the vault wrote there")]
     Damaged(String),
+    /// The root key cannot be had from what guards it.
+    #[error(transparent)]
+    Root(#[from] RootKeyError),
+    /// Shares of the root key.
+    #[error(transparent)]
+    Escrow(#[from] EscrowError),
     /// No randomness.
     #[error("the operating system's random generator failed")]
     NoRandom,
@@ -85,8 +109,16 @@ impl std::fmt::Debug for Vault {
 impl Vault {
     /// Makes keys and store in `home`; `log_key` (PKCS #8) is kept in the keyring for the log.
     pub fn create(home: &Path, log_key: &[u8]) -> Result<Vault, VaultError> {
+        Vault::create_as(home, log_key, &Setup::default())
+    }
+
+    /// The same, with the root key and the store that `setup` names.
+    pub fn create_as(home: &Path, log_key: &[u8], setup: &Setup) -> Result<Vault, VaultError> {
         durable::create_dir(home)?;
-        Keyring::create(home, log_key)?;
+        if let Some(url) = &setup.store {
+            Storage::configure(home, url)?;
+        }
+        Keyring::create_under(home, log_key, &setup.root)?;
         durable::sync_dir(home)?;
         Vault::open(home)
     }

@@ -1,10 +1,16 @@
 //! The keys of a home, in three levels: the root key seals two rings of key-encryption keys, one for questions
 //! and one for identities; these wrap the data keys of files and columns, and the few long-lived secrets.
 //!
-//! In reading order: `root` (where the root key comes from) · `ring` (key-encryption keys by name and version).
+//! In reading order: `source`, `guard`, `token` (what guards the root key) · `root` (where it is) · `ring`
+//! (key-encryption keys by name and version) · `change` (a new root key) · `escrow` (the root key in shares).
 
+pub(crate) mod change;
+pub(crate) mod escrow;
+pub(crate) mod guard;
 pub(crate) mod ring;
 pub(crate) mod root;
+pub(crate) mod source;
+mod token;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +20,11 @@ use ::ring::rand::SystemRandom;
 use ::ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use memoranda::Tier;
 use ring::Ring;
+use root::Root;
+use source::RootSource;
 use zeroize::Zeroizing;
 
+use crate::durable;
 use crate::seal::{NoRandom, Secret};
 use crate::vault::VaultError;
 
@@ -67,7 +76,20 @@ pub(crate) struct Keyring {
 
 impl Keyring {
     /// Fresh keys, durable in `home`; refused where there are some.
+    #[cfg(test)]
     pub(crate) fn create(home: &Path, log_key: &[u8]) -> Result<(), VaultError> {
+        Keyring::create_under(home, log_key, &RootSource::File(None))
+    }
+
+    /// The same, with a root key from `source`.
+    pub(crate) fn create_under(home: &Path, log_key: &[u8], source: &RootSource) -> Result<(), VaultError> {
+        for name in [QUESTIONS, IDENTITIES] {
+            if ring::ring_path(home, name).exists() {
+                return Err(VaultError::Exists(home.to_path_buf()));
+            }
+        }
+        durable::create_dir(&home.join("keys"))?;
+        Root::create(home, source)?;
         let ring = Ring::create(home, QUESTIONS)?;
         let signature = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| NoRandom)?;
         let (pseudonym, manifest) = (Secret::generate()?, Secret::generate()?);

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::change;
 use super::root::Root;
 use crate::durable::{self, At};
 use crate::seal::Secret;
@@ -69,7 +70,6 @@ struct StoredVersion {
 pub(crate) struct Ring {
     home: PathBuf,
     name: &'static str,
-    root: Root,
     held: RwLock<Arc<Held>>,
 }
 
@@ -80,20 +80,15 @@ impl Ring {
         if path.exists() {
             return Err(VaultError::Exists(home.to_path_buf()));
         }
-        durable::create_dir(&home.join("keys"))?;
-        let root = Root::of(home);
-        root.create()?;
-        let ring =
-            Ring { home: home.to_path_buf(), name, root, held: RwLock::new(Arc::new(Held::default())) };
-        durable::replace(&path, &seal(name, &Held::default(), &ring.root.secret()?)?)?;
-        Ok(ring)
+        let held = Held::default();
+        durable::replace(&path, &seal(name, &held, &Root::of(home)?.secret()?)?)?;
+        Ok(Ring { home: home.to_path_buf(), name, held: RwLock::new(Arc::new(held)) })
     }
 
     /// Opens the file.
     pub(crate) fn open(home: &Path, name: &'static str) -> Result<Ring, VaultError> {
-        let root = Root::of(home);
-        let held = read(home, name, &root)?;
-        Ok(Ring { home: home.to_path_buf(), name, root, held: RwLock::new(Arc::new(held)) })
+        let held = read(home, name)?;
+        Ok(Ring { home: home.to_path_buf(), name, held: RwLock::new(Arc::new(held)) })
     }
 
     /// What it holds now.
@@ -103,7 +98,7 @@ impl Ring {
 
     /// Reads the file again.
     pub(crate) fn reload(&self) -> Result<Arc<Held>, VaultError> {
-        let held = Arc::new(read(&self.home, self.name, &self.root)?);
+        let held = Arc::new(read(&self.home, self.name)?);
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&held);
         Ok(held)
     }
@@ -114,9 +109,11 @@ impl Ring {
         change: impl FnOnce(&mut Held) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let _lock = lock(&self.home)?;
-        let mut held = read(&self.home, self.name, &self.root)?;
+        change::settle(&self.home)?;
+        let root = Root::of(&self.home)?.secret()?;
+        let mut held = open_with(&self.home, self.name, &root)?;
         let changed = change(&mut held)?;
-        let sealed = seal(self.name, &held, &self.root.secret()?)?;
+        let sealed = seal(self.name, &held, &root)?;
         durable::replace(&ring_path(&self.home, self.name), &sealed)?;
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(held);
         Ok(changed)
@@ -146,6 +143,21 @@ impl Ring {
 }
 
 impl Held {
+    /// Seals the long-lived secrets under the newest versions of their keys.
+    pub(crate) fn wrap_anew(&mut self) -> Result<(), VaultError> {
+        for (purpose, wrapped) in self.wrapped.clone() {
+            let secret = self.unwrap(&purpose, &wrapped)?;
+            let wrapped = self.wrap(&wrapped.by, &purpose, &secret)?;
+            self.wrapped.insert(purpose, wrapped);
+        }
+        Ok(())
+    }
+
+    /// The number of the newest version of a key.
+    pub(crate) fn newest(&self, name: &str) -> Option<u32> {
+        self.keys.get(name)?.last().map(|version| version.number)
+    }
+
     /// Adds a new version of a key, or the first.
     pub(crate) fn rotate(&mut self, name: &str) -> Result<u32, VaultError> {
         let versions = self.keys.entry(name.to_owned()).or_default();
@@ -189,12 +201,24 @@ fn bound(by: &str, version: u32, purpose: &str) -> String {
     format!("{by}@{version} {purpose}")
 }
 
-fn read(home: &Path, name: &str, root: &Root) -> Result<Held, VaultError> {
+fn read(home: &Path, name: &str) -> Result<Held, VaultError> {
+    match open_with(home, name, &Root::of(home)?.secret()?) {
+        Err(VaultError::WrongRootKey) => {
+            // The root key is being changed, or that was cut short: with the lock, it is one or the other.
+            let _lock = lock(home)?;
+            change::settle(home)?;
+            open_with(home, name, &Root::of(home)?.secret()?)
+        }
+        read => read,
+    }
+}
+
+/// What the file holds, if it is sealed under `root`.
+pub(crate) fn open_with(home: &Path, name: &str, root: &Secret) -> Result<Held, VaultError> {
     let Some(sealed) = durable::read_if_there(&ring_path(home, name), LARGEST)? else {
         return Err(VaultError::NoHome(home.to_path_buf()));
     };
     let plain = root
-        .secret()?
         .open(format!("enclave keys {name}").as_bytes(), &sealed)
         .map_err(|_| VaultError::WrongRootKey)?;
     let stored: Stored = serde_json::from_slice(&plain).map_err(|_| VaultError::Keyring)?;
