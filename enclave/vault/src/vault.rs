@@ -136,6 +136,16 @@ impl Vault {
         self.keys.log()
     }
 
+    /// Few bytes, sealed and signed for the use `name`: a secret that its owner keeps elsewhere.
+    pub fn seal_small(&self, name: &str, bytes: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.keys.seal_manifest(&format!("small {name}"), bytes)
+    }
+
+    /// What [`Vault::seal_small`] was given for the same use; `None` if it is not that.
+    pub fn open_small(&self, name: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.keys.open_manifest(&format!("small {name}"), sealed)
+    }
+
     /// The snapshot in force, or `None` before the first ingest.
     pub fn snapshot(&self, contract: &str) -> Result<Option<Snapshot>, VaultError> {
         snapshot::current(&self.storage, &self.keys, contract)
