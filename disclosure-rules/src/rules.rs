@@ -13,8 +13,42 @@ pub struct RuleSet {
     pub small_cells: SmallCells,
     /// What one question may cost and use.
     pub limits: Limits,
+    /// What holds beside that for items of the tier `sensitive`.
+    pub sensitive: TierRules,
+    /// What holds beside that for items of the tier `restricted`.
+    pub restricted: TierRules,
+    /// How the board decides.
+    pub board: Board,
     /// 基本的な方針: what needs the board, whatever the allotment.
     pub principles: Vec<Principle>,
+}
+
+/// What a question about items of a tier has to keep beside the rest. What is left out adds nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TierRules {
+    /// The most that one release may cost.
+    pub max_rho_per_release: Option<Rho>,
+    /// Cells of fewer pupils are small.
+    pub min_units: Option<Units>,
+    /// The person gave the second factor at most so many minutes ago.
+    pub second_factor_minutes: Option<u64>,
+    /// The board sees each question before it runs, and so many members approve it; 0 for none.
+    pub votes: u32,
+}
+
+/// How the board decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Board {
+    /// How many members have to approve what a principle leaves to them.
+    pub votes: u32,
+    /// For how many days an approval can be used, and a question waits.
+    pub approval_days: u32,
+}
+
+impl Default for Board {
+    fn default() -> Board {
+        Board { votes: 1, approval_days: 30 }
+    }
 }
 
 /// A cell of fewer than `min_units` pupils is shown with probability at most `1 - assurance`.
@@ -41,14 +75,15 @@ pub struct Limits {
     pub largest_contribution: u64,
 }
 
-/// A combination of columns that the board wants to see first, or never.
+/// A combination of columns that the board wants to see first, or never. At least one of the two lists says which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principle {
     /// Such as `no-ranking`.
     pub id: String,
-    /// Names or tags of columns that a question groups by.
+    /// Names or tags of columns that a question groups by, or chooses rows by; any question where it is empty.
     pub groups_by: Vec<String>,
-    /// Names or tags of columns that a question measures.
+    /// Names or tags of columns that a question uses: that it measures, or by which it breaks down or chooses what it
+    /// counts. Any question where it is empty.
     pub measures: Vec<String>,
     /// What follows.
     pub then: Then,
@@ -93,15 +128,35 @@ impl RuleSet {
     }
 }
 
+impl RuleSet {
+    /// What holds for a question about items of these tiers: the strictest of all.
+    pub fn for_tiers(&self, sensitive: bool, restricted: bool) -> (RuleSet, TierRules) {
+        let (mut rules, mut all) = (self.clone(), TierRules::default());
+        let tiers = [(sensitive, self.sensitive), (restricted, self.restricted)];
+        for (_, tier) in tiers.into_iter().filter(|(applies, _)| *applies) {
+            let limits = &mut rules.limits;
+            limits.max_rho_per_release = limits
+                .max_rho_per_release
+                .min(tier.max_rho_per_release.unwrap_or(limits.max_rho_per_release));
+            let min_units = &mut rules.small_cells.min_units;
+            *min_units = (*min_units).max(tier.min_units.unwrap_or(*min_units));
+            all.votes = all.votes.max(tier.votes);
+            all.second_factor_minutes =
+                all.second_factor_minutes.into_iter().chain(tier.second_factor_minutes).min();
+        }
+        (rules, all)
+    }
+}
+
 impl Principle {
-    /// Whether a question matches: it groups by a column of `groups_by` and measures a column of `measures`.
-    /// Both arguments hold the names of the question's columns and all their tags. Names match in any case, as in
-    /// SQL.
+    /// Whether a question matches: it groups by a column of `groups_by` and uses a column of `measures`. Both
+    /// arguments hold the names of the question's columns and all their tags. Names match in any case, as in SQL.
     ///
     /// `groups_by = ["school"]`, `measures = ["achievement"]` matches a mean of `math`, tagged `achievement`, for
-    /// each `school`; it does not match a count for each `school`.
-    pub fn matches(&self, grouping: &[&str], measured: &[&str]) -> bool {
-        any(&self.groups_by, grouping) && any(&self.measures, measured)
+    /// each `school`, and a count for each `school` and `level`; it does not match a count for each `school`.
+    pub fn matches(&self, grouping: &[&str], used: &[&str]) -> bool {
+        let among = |wanted: &[String], given: &[&str]| wanted.is_empty() || any(wanted, given);
+        among(&self.groups_by, grouping) && among(&self.measures, used)
     }
 }
 
@@ -110,7 +165,7 @@ fn any(wanted: &[String], given: &[&str]) -> bool {
 }
 
 fn read(root: &Node<'_>, reader: &mut Reader) -> Option<RuleSet> {
-    reader.only(root, &["name", "version", "small_cells", "limits", "principles"]);
+    reader.only(root, &["name", "version", "small_cells", "limits", "tiers", "board", "principles"]);
     let name = reader.member(root, "name").and_then(|name| reader.identifier(&name));
     let version = reader.member(root, "version").and_then(|version| {
         let text = reader.text(&version)?;
@@ -120,8 +175,20 @@ fn read(root: &Node<'_>, reader: &mut Reader) -> Option<RuleSet> {
     });
     let small_cells = reader.table(root, "small_cells").and_then(|node| small_cells(&node, reader));
     let limits = reader.table(root, "limits").and_then(|node| limits(&node, reader));
+    let (sensitive, restricted) = root.get("tiers").map(|node| tiers(&node, reader)).unwrap_or_default();
+    let board = root.get("board").map(|node| board(&node, reader)).unwrap_or_default();
     let principles = root.get("principles").map(|node| principles(&node, reader)).unwrap_or_default();
-    Some(RuleSet { name: name?, version: version?, small_cells: small_cells?, limits: limits?, principles })
+    let (small_cells, limits) = (small_cells?, limits?);
+    Some(RuleSet {
+        name: name?,
+        version: version?,
+        small_cells,
+        limits,
+        sensitive,
+        restricted,
+        board,
+        principles,
+    })
 }
 
 fn small_cells(node: &Node<'_>, reader: &mut Reader) -> Option<SmallCells> {
@@ -138,10 +205,7 @@ fn limits(node: &Node<'_>, reader: &mut Reader) -> Option<Limits> {
     let known =
         ["max_rho_per_release", "max_groups", "timeout_seconds", "memory_mib", "largest_contribution"];
     reader.only(node, &known);
-    let max_rho = reader.member(node, "max_rho_per_release").and_then(|rho| {
-        let limit = number_of(rho.value).and_then(|number| Rho::at_most(number).ok());
-        reader.expect(limit.filter(|limit| *limit > Rho::ZERO), &rho, "a number of at least a millionth")
-    });
+    let max_rho = reader.member(node, "max_rho_per_release").and_then(|rho| max_rho(&rho, reader));
     let mut whole = |key, range| reader.member(node, key).and_then(|node| reader.whole(&node, range));
     let max_groups = whole("max_groups", 1..=10_000_000);
     let timeout_seconds = whole("timeout_seconds", 1..=86_400);
@@ -157,6 +221,37 @@ fn limits(node: &Node<'_>, reader: &mut Reader) -> Option<Limits> {
         memory_mib: memory_mib?,
         largest_contribution: largest_contribution?,
     })
+}
+
+fn tiers(node: &Node<'_>, reader: &mut Reader) -> (TierRules, TierRules) {
+    reader.only(node, &["sensitive", "restricted"]);
+    let mut of = |key| node.get(key).map(|tier| tier_rules(&tier, reader)).unwrap_or_default();
+    (of("sensitive"), of("restricted"))
+}
+
+fn tier_rules(node: &Node<'_>, reader: &mut Reader) -> TierRules {
+    reader.only(node, &["max_rho_per_release", "min_units", "second_factor_minutes", "votes"]);
+    let mut whole = |key, range| node.get(key).and_then(|given: Node<'_>| reader.whole(&given, range));
+    let min_units = whole("min_units", 1..=1_000_000).map(Units);
+    let second_factor_minutes = whole("second_factor_minutes", 1..=1440);
+    let votes = whole("votes", 0..=9).unwrap_or(0) as u32;
+    let max_rho_per_release = node.get("max_rho_per_release").and_then(|rho| max_rho(&rho, reader));
+    TierRules { max_rho_per_release, min_units, second_factor_minutes, votes }
+}
+
+fn board(node: &Node<'_>, reader: &mut Reader) -> Board {
+    reader.only(node, &["votes", "approval_days"]);
+    let mut whole = |key, most| node.get(key).and_then(|given: Node<'_>| reader.whole(&given, 1..=most));
+    let standard = Board::default();
+    Board {
+        votes: whole("votes", 9).map_or(standard.votes, |votes| votes as u32),
+        approval_days: whole("approval_days", 366).map_or(standard.approval_days, |days| days as u32),
+    }
+}
+
+fn max_rho(node: &Node<'_>, reader: &mut Reader) -> Option<Rho> {
+    let limit = number_of(node.value).and_then(|number| Rho::at_most(number).ok());
+    reader.expect(limit.filter(|limit| *limit > Rho::ZERO), node, "a number of at least a millionth")
 }
 
 fn principles(node: &Node<'_>, reader: &mut Reader) -> Vec<Principle> {
@@ -175,8 +270,11 @@ fn principles(node: &Node<'_>, reader: &mut Reader) -> Vec<Principle> {
 fn principle(node: &Node<'_>, reader: &mut Reader) -> Option<Principle> {
     reader.only(node, &["id", "groups_by", "measures", "then", "reason"]);
     let id = reader.member(node, "id").and_then(|id| reader.identifier(&id));
-    let groups_by = reader.member(node, "groups_by").and_then(|words| reader.words(&words));
-    let measures = reader.member(node, "measures").and_then(|words| reader.words(&words));
+    let mut words = |key| node.get(key).map_or(Some(Vec::new()), |words| reader.words(&words));
+    let (groups_by, measures) = (words("groups_by"), words("measures"));
+    if node.get("groups_by").is_none() && node.get("measures").is_none() {
+        reader.mistake(&node.at, "`groups_by` or `measures` says which questions are meant");
+    }
     let then = reader.member(node, "then").and_then(|then| match reader.text(&then)?.as_str() {
         "escalate" => Some(Then::Escalate),
         "refuse" => Some(Then::Refuse),

@@ -24,7 +24,7 @@ reason = { en = "Schools are not ranked.", ja = "学校の順位付けはしな�
 #[test]
 fn the_standard_rule_set_says_what_the_design_says() {
     let rules = RuleSet::standard();
-    assert_eq!((rules.name.as_str(), rules.version.to_string().as_str()), ("standard", "1.0.0"));
+    assert_eq!((rules.name.as_str(), rules.version.to_string().as_str()), ("standard", "1.1.0"));
     assert_eq!(rules.small_cells, SmallCells { min_units: Units(10), assurance: 0.95 });
     assert_eq!(rules.limits.max_rho_per_release.micro(), 100_000);
     assert_eq!(
@@ -33,6 +33,14 @@ fn the_standard_rule_set_says_what_the_design_says() {
     );
     assert_eq!(rules.limits.largest_contribution, 1_000_000, "not in the file");
     assert_eq!(RuleSet::parse(RuleSet::STANDARD).unwrap(), rules);
+    let principles: Vec<&str> = rules.principles.iter().map(|principle| principle.id.as_str()).collect();
+    let shipped = ["no-ranking", "no-sorting-of-children", "no-prediction-of-conduct", "no-inner-life"];
+    assert_eq!(principles, shipped);
+    assert!(rules.principles.iter().all(|p| !p.reason_ja.is_empty()), "a reason in both languages");
+    let (strict, tier) = rules.for_tiers(true, true);
+    assert_eq!((strict.small_cells.min_units, tier.votes), (Units(20), 2));
+    assert_eq!(strict.limits.max_rho_per_release.micro(), 50_000);
+    assert_eq!(rules.for_tiers(false, false), (rules.clone(), TierRules::default()));
 }
 
 #[test]
@@ -105,7 +113,14 @@ fn every_mistake_is_named_with_its_place() {
 }
 
 #[test]
-fn a_principle_needs_a_grouping_and_a_measure() {
+fn a_principle_matches_what_a_question_groups_by_and_uses() {
+    let any = GOOD.replace("groups_by = [\"school\"]\n", "");
+    let any = RuleSet::parse(&any).unwrap().principles.remove(0);
+    assert!(any.matches(&[], &["level"]) && !any.matches(&["level"], &["school"]));
+    let none = GOOD.replace("groups_by = [\"school\"]\nmeasures = [\"achievement\", \"level\"]\n", "");
+    let expected = "`/principles/0`: `groups_by` or `measures` says which questions are meant";
+    assert_eq!(RuleSet::parse(&none).unwrap_err(), [expected]);
+
     let principle = RuleSet::parse(GOOD).unwrap().principles.remove(0);
     let cases: [(&[&str], &[&str], bool); 6] = [
         (&["school"], &["math", "achievement"], true),

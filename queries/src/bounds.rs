@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{Expr, Field, JoinKind, Rel};
+use crate::tree::{Binary, Expr, Field, JoinKind, Rel};
 
 /// All conditions over the relation's columns that every row satisfies.
 pub(crate) fn conditions(rel: &Rel) -> Vec<Expr> {
@@ -54,7 +54,8 @@ pub(crate) fn origins(expr: &Expr, fields: &[Field]) -> Columns {
     fields.flat_map(|field| field.origins.iter().cloned()).collect()
 }
 
-/// The columns by which the relation's rows are chosen, matched, grouped or ordered, at any depth.
+/// The columns by which the relation's rows are chosen, matched, grouped or ordered, at any depth. That two stored
+/// columns are equal chooses no row for what it says.
 pub(crate) fn choosing(rel: &Rel) -> Columns {
     let mut all: Columns = rel.inputs().into_iter().flat_map(choosing).collect();
     let own = match rel {
@@ -66,6 +67,12 @@ pub(crate) fn choosing(rel: &Rel) -> Columns {
             .iter()
             .flat_map(|call| call.partition.iter().chain(call.order.iter().map(|key| &key.by)))
             .collect(),
+        Rel::Join { on: Some(on), .. } => {
+            let fields = input_fields(rel);
+            let stored = |expr: &Expr| matches!(expr, Expr::Column(i, _) if !fields[*i].origins.is_empty());
+            let matches = |on: &&Expr| matches!(on, Expr::Binary(Binary::Equal, left, right) if stored(left) && stored(right));
+            on.conjuncts().into_iter().filter(|on| !matches(on)).collect()
+        }
         _ => rel.expressions(),
     };
     let fields = input_fields(rel);

@@ -34,6 +34,19 @@ pub(crate) struct Parts {
     pub(crate) names: Vec<String>,
     /// Types of the answer's columns.
     pub(crate) kinds: Vec<Kind>,
+    /// Why the board decides on it first.
+    pub(crate) concerns: Vec<Concern>,
+}
+
+/// A principle of the rule set that leaves a question to the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// Its identifier.
+    pub principle: String,
+    /// Why, in English.
+    pub reason_en: String,
+    /// Why, in Japanese; may be empty.
+    pub reason_ja: String,
 }
 
 /// One private GROUP BY: released by one mechanism. Made only by [`crate::verify`].
@@ -89,6 +102,7 @@ impl PrivatePlan {
     pub fn digest(&self, rho: Rho) -> PlanDigest {
         let mut parts = self.parts.clone();
         parts.names.clear();
+        parts.concerns.clear();
         without_names(&mut parts.answer);
         parts.scalars.iter_mut().for_each(without_names);
         let canonical = format!("question v2\n{parts:?}\nrho_micro={}", rho.micro());
@@ -119,6 +133,11 @@ impl PrivatePlan {
     /// What is promised of the answer: the same of every stage.
     pub fn guarantee(&self) -> Guarantee {
         self.stages().first().map_or(Guarantee::Concentrated, |stage| stage.guarantee)
+    }
+
+    /// Why the board decides on it before it runs; empty where it need not.
+    pub fn concerns(&self) -> &[Concern] {
+        &self.parts.concerns
     }
 
     /// The stages, in the order in which they are released.

@@ -49,8 +49,8 @@ pub enum Rule {
     Limit,
     /// A principle of the rule set refuses it.
     Principle,
-    /// A principle of the rule set leaves it to the board.
-    Board,
+    /// The second factor is asked for.
+    SecondFactor,
     /// Not in force, not of the memorandum, or not permitted.
     Memorandum,
     /// The engine could not carry the question out.
@@ -81,7 +81,7 @@ impl Rule {
             Rule::Contribution => "contribution",
             Rule::Limit => "limit",
             Rule::Principle => "principle",
-            Rule::Board => "board",
+            Rule::SecondFactor => "second-factor",
             Rule::Memorandum => "memorandum",
             Rule::Engine => "engine",
         }

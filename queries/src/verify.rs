@@ -4,18 +4,17 @@ use datafusion::optimizer::Analyzer;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use disclosure_rules::RuleSet;
 use disclosure_rules::measure::{Automatic, Grouping, Guarantee, Quantity};
-use disclosure_rules::rules::Then;
 use disclosure_rules::sensitivity::Contribution;
 use memoranda::{Contract, Kind, Memorandum};
 
 use crate::answer;
-use crate::bounds;
 use crate::catalog::Catalog;
 use crate::key_source::key_source;
 use crate::lineage;
 use crate::lower::{self, Block, Sets, names, output_kinds};
 use crate::measured::{Measured, measured};
-use crate::plan::{KeySource, Parts, PrivatePlan, Stage};
+use crate::plan::{Concern, KeySource, Parts, PrivatePlan, Stage};
+use crate::principles;
 use crate::refusal::{self, Refusal, Rule};
 use crate::surface;
 use crate::tree::Expr;
@@ -79,8 +78,13 @@ pub fn verify(
         )
         .rewrite("ask in parts"));
     }
+    let mut concerns: Vec<Concern> = Vec::new();
     for block in &question.blocks {
-        check_principles(block, contract, rules)?;
+        for concern in principles::concerns(block, contract, rules)? {
+            if !concerns.contains(&concern) {
+                concerns.push(concern);
+            }
+        }
     }
     let guarantee = memorandum.allotment.guarantee();
     let stages = question
@@ -98,6 +102,7 @@ pub fn verify(
         answer: question.answer,
         names,
         kinds,
+        concerns,
     }))
 }
 
@@ -295,35 +300,4 @@ fn check_keys(block: &Block) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// Principles match names and tags of the columns behind keys and measures, whatever expression they stand in;
-/// a condition on a column counts as grouping by it.
-fn check_principles(block: &Block, contract: &Contract, rules: &RuleSet) -> Result<(), Refusal> {
-    let fields = block.source.fields();
-    let words = |columns: bounds::Columns| -> Vec<String> {
-        let with_tags = |(table, column): (String, String)| {
-            let tags = contract.table(&table).and_then(|table| table.column(&column)).map(|c| c.tags.clone());
-            std::iter::once(column).chain(tags.unwrap_or_default())
-        };
-        columns.into_iter().flat_map(with_tags).collect()
-    };
-    let arguments = || block.calls.iter().flat_map(|call| call.argument.iter().chain(&call.second));
-    // AVG(CASE WHEN school = 1 THEN level END) asks about a group as GROUP BY does.
-    let mixing = arguments().filter(|argument| argument.columns().len() > 1);
-    let grouping = block.keys.iter().chain(mixing).flat_map(|expr| bounds::origins(expr, &fields));
-    let grouping = words(grouping.chain(bounds::choosing(&block.source)).collect());
-    let measured = words(arguments().flat_map(|expr| bounds::origins(expr, &fields)).collect());
-    let (grouping, measured): (Vec<&str>, Vec<&str>) =
-        (grouping.iter().map(String::as_str).collect(), measured.iter().map(String::as_str).collect());
-    match rules.principles.iter().find(|principle| principle.matches(&grouping, &measured)) {
-        None => Ok(()),
-        Some(principle) => {
-            let (rule, what) = match principle.then {
-                Then::Refuse => (Rule::Principle, "the rule set refuses this"),
-                Then::Escalate => (Rule::Board, "the board decides on this before it runs"),
-            };
-            Err(Refusal::new(rule, format!("{what} (`{}`): {}", principle.id, principle.reason_en)))
-        }
-    }
 }

@@ -457,24 +457,34 @@ fn keys_with_more_combinations_than_an_answer_may_have() {
 #[test]
 fn principles_see_columns_wherever_they_stand() {
     let mut setting = Setting::transition();
-    setting.rules = disclosure_rules::RuleSet::parse(&format!(
-        "{}\n[[principles]]\nid = \"no-ranking\"\ngroups_by = [\"school\"]\nmeasures = [\"achievement\"]\nthen = \"escalate\"\n\
-         reason = {{ en = \"schools are not ranked\", ja = \"学校の順位付けはしない\" }}\n",
-        disclosure_rules::RuleSet::STANDARD
-    ))
-    .unwrap();
     for (sql, matches) in [
         ("SELECT school, AVG(level) FROM assessments GROUP BY school", true),
         ("SELECT UPPER(school), AVG(level) FROM assessments GROUP BY 1", true),
         ("SELECT AVG(level) FROM assessments WHERE school = 'x'", true),
         (
             "SELECT s.kind, AVG(level) FROM assessments a JOIN schools s ON a.school = s.code GROUP BY s.kind",
+            false,
+        ),
+        (
+            "SELECT s.district, AVG(level) FROM assessments a LEFT JOIN schools s ON a.school = s.code GROUP BY s.district",
             true,
         ),
         (
-            "SELECT s.kind, AVG(level) FROM assessments a LEFT JOIN schools s ON a.school = s.code GROUP BY s.kind",
+            "SELECT AVG(level) FROM assessments WHERE school IN (SELECT code FROM schools WHERE district = 'x')",
             true,
         ),
+        (
+            "WITH mine AS (SELECT CASE WHEN school = 'x' THEN 'ours' ELSE 'theirs' END AS side, level FROM assessments) \
+             SELECT side, AVG(level) FROM mine GROUP BY side",
+            true,
+        ),
+        (
+            "SELECT place, AVG(mark) FROM (SELECT pupil, MIN(school) AS place, AVG(level) AS mark FROM assessments \
+             GROUP BY pupil) AS pupils GROUP BY place",
+            true,
+        ),
+        ("SELECT school, level, COUNT(*) FROM assessments GROUP BY school, level", true),
+        ("SELECT school, COUNT(*) FROM assessments WHERE level >= 4 GROUP BY school", true),
         ("SELECT AVG(level) FILTER (WHERE school = 'x') FROM assessments", true),
         ("SELECT AVG(CASE WHEN school = 'x' THEN level END) FROM assessments", true),
         ("SELECT school, COUNT(*) FROM assessments GROUP BY school", false),
@@ -482,7 +492,8 @@ fn principles_see_columns_wherever_they_stand() {
         ("SELECT AVG(CASE WHEN grade = 3 THEN level END) FROM assessments", false),
     ] {
         let found = setting.ask(sql);
-        let refused = found.as_ref().err().is_some_and(|refusal| refusal.rule.name() == "board");
-        assert_eq!(refused, matches, "{sql}: {:?}", found.map(|_| ()));
+        let plan = found.unwrap_or_else(|refusal| panic!("{sql}: {refusal:?}"));
+        let concerns: Vec<&str> = plan.concerns().iter().map(|concern| concern.principle.as_str()).collect();
+        assert_eq!(concerns, if matches { vec!["no-ranking"] } else { vec![] }, "{sql}");
     }
 }

@@ -25,6 +25,8 @@ fn refuse_many(home: &Path, times: usize) {
     let request = Request {
         memorandum: "star-1".to_owned(),
         person: None,
+        purpose: None,
+        justification: None,
         sql: "SELECT id FROM results".to_owned(),
         price: Price::Default,
         confidence: None,

@@ -119,11 +119,11 @@ fn the_same_question_again_costs_nothing() {
 fn every_format_tells_the_same_numbers() {
     let desk = Desk::with_star();
     // School 66 has 93 pupils W and one or none of each other kind: shown and hidden cells.
-    let sql = "SELECT sch, eth, COUNT(*) AS n, AVG(math) AS math FROM results WHERE gr = 'K' AND sch IN (33, 66) GROUP BY sch, eth";
+    let sql = "SELECT sch, eth, COUNT(*) AS n, AVG(exp) AS exp FROM results WHERE gr = 'K' AND sch IN (33, 66) GROUP BY sch, eth";
     let ask = |format: &str| desk.ask(["--rho", "0.1", "--format", format, sql]).done();
     let csv = ask("csv").text();
     assert!(
-        csv.starts_with("sch,eth,n,n_low,n_high,n_status,math,math_low,math_high,math_status\n"),
+        csv.starts_with("sch,eth,n,n_low,n_high,n_status,exp,exp_low,exp_high,exp_status\n"),
         "{csv}"
     );
     assert!(csv.contains(",shown\n") && csv.contains(",small cell\n"), "{csv}");

@@ -102,6 +102,8 @@ pub fn question(sql: &str) -> Request {
     Request {
         memorandum: "m".to_owned(),
         person: None,
+        purpose: None,
+        justification: None,
         sql: sql.to_owned(),
         price: Price::Rho(rho(NO_NOISE)),
         confidence: None,

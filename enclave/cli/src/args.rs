@@ -1,5 +1,7 @@
 //! What was typed.
 
+pub(crate) mod keys;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -15,6 +17,9 @@ pub(crate) struct Args {
     /// Folder of the enclave.
     #[arg(long, env = "ENCLAVE_HOME", default_value = "./enclave-home", global = true, value_name = "DIR")]
     pub(crate) home: PathBuf,
+    /// Who acts: somebody of the register of people, or MEMORANDUM/PERSON.
+    #[arg(long = "as", env = "ENCLAVE_PERSON", global = true, value_name = "PERSON")]
+    pub(crate) person: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -22,7 +27,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make keys, store, ledger and log identity.
-    Init,
+    Init(keys::Init),
     /// Make an enclave with an invented city, ask three questions, and say what to try next.
     Demo(Demo),
     /// Publish and show data formats.
@@ -31,12 +36,20 @@ pub(crate) enum Command {
     Ingest(Ingest),
     /// Install and list rule sets.
     Rules(Rules),
-    /// Sign, show and end memoranda.
+    /// Draft, check, sign, amend, show, review and end memoranda.
     Memorandum(Memorandum),
+    /// Register people and what they may do; enrol second factors.
+    People(People),
+    /// Show a second factor, for questions about items that want one.
+    StepUp(StepUp),
     /// Ask one question.
     Ask(Ask),
+    /// What waits for the board: list, show, vote, answer.
+    Approvals(Approvals),
     /// Show allotment, charged, balance, and the pool.
     Budget(Budget),
+    /// List, rotate, destroy, and keep keys with several people.
+    Keys(keys::Keys),
     /// Show, export and verify the disclosure log.
     Log(Log),
 }
@@ -107,9 +120,31 @@ pub(crate) struct Memorandum {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MemorandumCommand {
+    /// Write a template, filled from a contract.
+    Draft {
+        /// Name of the contract.
+        #[arg(long, value_name = "NAME")]
+        contract: String,
+        /// Id of the memorandum.
+        #[arg(long, default_value = "new-memorandum")]
+        id: String,
+        /// File to write, which must not exist; standard output where it is left out.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// List every mistake; sign nothing.
+    Check {
+        /// The memorandum.
+        file: PathBuf,
+    },
     /// Sign a memorandum (TOML); it is in force between its dates.
     Sign {
         /// The memorandum.
+        file: PathBuf,
+    },
+    /// Sign a later version of a memorandum; it is in force at once.
+    Amend {
+        /// The whole memorandum, with a higher `version`.
         file: PathBuf,
     },
     /// List memoranda.
@@ -118,12 +153,149 @@ pub(crate) enum MemorandumCommand {
     Show {
         /// Id of the memorandum.
         id: String,
+        /// A version; the newest where it is left out.
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+    },
+    /// What one version changed in another.
+    Diff {
+        /// Id of the memorandum.
+        id: String,
+        /// The earlier version; the one before the later where it is left out.
+        #[arg(long, value_name = "N")]
+        from: Option<u32>,
+        /// The later version; the newest where it is left out.
+        #[arg(long, value_name = "M")]
+        to: Option<u32>,
+    },
+    /// All versions with what each changed, and the end.
+    History {
+        /// Id of the memorandum.
+        id: String,
+    },
+    /// What can be asked about: tables and columns with their types and titles.
+    Items {
+        /// Id of the memorandum.
+        id: String,
+        /// Form of the listing.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// Columns that no question has used lately, so that they can be dropped.
+    Review {
+        /// Id of the memorandum.
+        id: String,
+        /// How many days back.
+        #[arg(long, value_name = "N", default_value_t = 90)]
+        days: u32,
+        /// Form of the listing.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
     },
     /// End a memorandum before its date.
     End {
         /// Id of the memorandum.
         id: String,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct People {
+    #[command(subcommand)]
+    pub(crate) command: PeopleCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeopleCommand {
+    /// Register somebody. The first steward ends the founding.
+    Add {
+        /// Short identifier, as in `--as ID`.
+        id: String,
+        /// Name for the log.
+        #[arg(long)]
+        name: String,
+        /// What the person may do; may be repeated.
+        #[arg(long = "role", value_enum, required = true, value_name = "ROLE")]
+        roles: Vec<PeopleRole>,
+    },
+    /// Give somebody other roles.
+    Role {
+        /// Who.
+        id: String,
+        /// All roles from now on.
+        #[arg(long = "role", value_enum, required = true, value_name = "ROLE")]
+        roles: Vec<PeopleRole>,
+    },
+    /// Remove somebody.
+    Remove {
+        /// Who.
+        id: String,
+    },
+    /// Let somebody in again who was not seen for long.
+    Renew {
+        /// Who: of the register, or MEMORANDUM/PERSON.
+        id: String,
+    },
+    /// List who is registered.
+    List {
+        /// Form of the listing.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// Show or set when people lose access.
+    Policy {
+        /// Days without being seen.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3650))]
+        dormant_days: Option<u32>,
+    },
+    /// Print who may do what.
+    Permissions {
+        /// As the page `docs/permissions.md`.
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Second factors: time-based codes (TOTP).
+    Factor {
+        #[command(subcommand)]
+        command: FactorCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FactorCommand {
+    /// Make a secret, and print the URI for an authenticator, once.
+    Enrol {
+        /// Who: of the register, or MEMORANDUM/PERSON.
+        id: String,
+    },
+    /// Show that the secret arrived.
+    Confirm {
+        /// Who.
+        id: String,
+        /// A code of the authenticator.
+        code: String,
+    },
+}
+
+/// Roles, as they are typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PeopleRole {
+    Steward,
+    Custodian,
+    Researcher,
+    Board,
+    Practitioner,
+    Public,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StepUp {
+    /// The memorandum that the questions are under.
+    #[arg(short = 'm', long = "memorandum", value_name = "ID")]
+    pub(crate) memorandum: Option<String>,
+    /// A code of the authenticator.
+    #[arg(long)]
+    pub(crate) code: String,
 }
 
 /// Forms of an answer.
@@ -141,9 +313,9 @@ pub(crate) struct Ask {
     /// Id of the memorandum.
     #[arg(short = 'm', long = "memorandum", value_name = "ID")]
     pub(crate) memorandum: String,
-    /// Who asks; may be left out where the memorandum names one researcher.
-    #[arg(long = "as", value_name = "PERSON")]
-    pub(crate) person: Option<String>,
+    /// What the question is for: a use case of the memorandum; may be left out where it has one.
+    #[arg(long, value_name = "USE_CASE")]
+    pub(crate) purpose: Option<String>,
     /// Price in rho.
     #[arg(long, value_name = "R", group = "price", allow_negative_numbers = true)]
     pub(crate) rho: Option<f64>,
@@ -168,12 +340,68 @@ pub(crate) struct Ask {
     /// Charge and read nothing; say what would be charged, and how accurate it would be.
     #[arg(long)]
     pub(crate) preview: bool,
+    /// Why the question is needed, for the board where it decides.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) justification: Option<String>,
     /// Form of the answer.
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: AnswerFormat,
     /// The question; `-` or nothing reads it from standard input.
     #[arg(value_name = "SQL")]
     pub(crate) sql: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Approvals {
+    #[command(subcommand)]
+    pub(crate) command: ApprovalsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// One line per case, the undecided first.
+    List {
+        /// Also those that are decided.
+        #[arg(long)]
+        all: bool,
+        /// Form of the listing.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// One case, as the board reads it. First votes are blind where two are needed.
+    Show {
+        /// Number of the case.
+        id: u64,
+        /// Form of the listing.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
+    /// Vote on a case, as a member of the board.
+    Vote {
+        /// Number of the case.
+        id: u64,
+        /// What.
+        #[arg(value_enum)]
+        vote: BoardVote,
+        /// Why; needed unless it is approved.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Answer what a member asked back.
+    Answer {
+        /// Number of the case.
+        id: u64,
+        /// The answer.
+        text: String,
+    },
+}
+
+/// What a member of the board says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BoardVote {
+    Approve,
+    Reject,
+    AskBack,
 }
 
 /// Forms of a listing.

@@ -16,17 +16,26 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     // A panic's own message may quote a value of a row.
     std::panic::set_hook(Box::new(|_| outcome::say("error: an internal fault")));
+    if let Err(error) = vault::process::seclude() {
+        outcome::say(&format!("error: the system would show this process's memory to others: {error}"));
+        return ExitCode::FAILURE;
+    }
     let args = Args::parse();
     let home = args.home;
+    command::acting(args.person.clone());
     let done = match args.command {
-        Command::Init => command::init::run(&home),
+        Command::Init(init) => command::init::run(&home, &init),
         Command::Demo(demo) => command::demo::run(&home, &demo),
         Command::Contract(contract) => command::contract::run(&home, &contract),
         Command::Ingest(ingest) => command::ingest::run(&home, &ingest),
         Command::Rules(rules) => command::rules::run(&home, &rules),
         Command::Memorandum(memorandum) => command::memorandum::run(&home, &memorandum),
+        Command::People(people) => command::people::run(&home, &people),
+        Command::StepUp(step_up) => command::people::step_up(&home, &step_up),
         Command::Ask(ask) => command::ask::run(&home, &ask),
+        Command::Approvals(approvals) => command::approvals::run(&home, &approvals),
         Command::Budget(budget) => command::budget::run(&home, &budget),
+        Command::Keys(keys) => command::keys::run(&home, &keys),
         Command::Log(log) => command::log::run(&home, &log),
     };
     match done {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use gate::{ActError, Failure, OpenError};
-use gate::{Refusal, Rule};
+use gate::{Refusal, Waiting};
 
 /// Not done.
 #[derive(Debug)]
@@ -13,10 +13,14 @@ pub(crate) enum Outcome {
     Internal(String),
     /// Exit code 2.
     Invalid(String),
-    /// Exit code 3, or 5 where the board decides.
+    /// Exit code 3.
     Refused(Box<Refusal>),
+    /// Exit code 3: whoever acts may not.
+    Denied(String),
     /// Exit code 4.
     Exhausted(String),
+    /// Exit code 5.
+    Waiting(Waiting),
     /// The message was written already.
     Told(u8),
 }
@@ -30,7 +34,9 @@ impl Outcome {
             Outcome::Internal(message) | Outcome::Invalid(message) | Outcome::Exhausted(message) => {
                 say(&format!("error: {message}"))
             }
+            Outcome::Denied(message) => say(&format!("refused: {message}")),
             Outcome::Refused(refusal) => say(&refusal.to_string()),
+            Outcome::Waiting(waiting) => say(&waiting.to_string()),
             Outcome::Told(_) => {}
         }
         ExitCode::from(code)
@@ -40,9 +46,9 @@ impl Outcome {
         match self {
             Outcome::Internal(_) => 1,
             Outcome::Invalid(_) => 2,
-            Outcome::Refused(refusal) if refusal.rule == Rule::Board => 5,
-            Outcome::Refused(_) => 3,
+            Outcome::Refused(_) | Outcome::Denied(_) => 3,
             Outcome::Exhausted(_) => 4,
+            Outcome::Waiting(_) => 5,
             Outcome::Told(code) => *code,
         }
     }
@@ -52,6 +58,7 @@ impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Outcome {
         match failure {
             Failure::Refused(refusal) => Outcome::Refused(Box::new(refusal)),
+            Failure::Waiting(waiting) => Outcome::Waiting(waiting),
             Failure::Exhausted(exhausted) => Outcome::Exhausted(exhausted.to_string()),
             Failure::Open(error) => error.into(),
             Failure::Ledger(error) => Outcome::Internal(error.to_string()),
@@ -66,7 +73,10 @@ impl From<OpenError> for Outcome {
                 vault::VaultError::Exists(_)
                 | vault::VaultError::NoHome(_)
                 | vault::VaultError::NoRootKey(_)
-                | vault::VaultError::SharedRootKey(_),
+                | vault::VaultError::SharedRootKey(_)
+                | vault::VaultError::Root(_)
+                | vault::VaultError::Escrow(_)
+                | vault::VaultError::Store(_),
             ) => Outcome::Invalid(error.to_string()),
             _ => Outcome::Internal(error.to_string()),
         }
@@ -77,10 +87,22 @@ impl From<ActError> for Outcome {
     fn from(error: ActError) -> Outcome {
         match error {
             ActError::Open(error) => error.into(),
+            ActError::Denied(message) => Outcome::Denied(message),
+            ActError::Factor(error) => Outcome::Denied(error.to_string()),
+            ActError::Waiting(waiting) => Outcome::Waiting(waiting),
             ActError::Ledger(ledger::LedgerError::AlreadyPublished { .. }) => {
                 Outcome::Invalid(error.to_string())
             }
             ActError::Ledger(error) => Outcome::Internal(error.to_string()),
+            other => Outcome::Invalid(other.to_string()),
+        }
+    }
+}
+
+impl From<ledger::VoteError> for Outcome {
+    fn from(error: ledger::VoteError) -> Outcome {
+        match error {
+            ledger::VoteError::Ledger(error) => error.into(),
             other => Outcome::Invalid(other.to_string()),
         }
     }

@@ -34,6 +34,9 @@ pub struct Answered {
     /// What bounds one pupil's effect on each result inside the question; in a preview.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Vec<Bounds>>,
+    /// The principles that leave it to the board; in a preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<Vec<String>>,
     /// Columns.
     pub columns: Vec<Column>,
     /// Rows, one cell per column; an object by name in JSON.

@@ -3,15 +3,17 @@
 use std::panic::AssertUnwindSafe;
 
 use disclosure_rules::measure::{CONFIDENCE, GroupKeys, Guarantee};
+use disclosure_rules::rules::TierRules;
 use disclosure_rules::{Exhausted, RuleSet};
 use ledger::{DebitError, Disclosure, Event, LedgerError, Question, ReplayKey};
-use memoranda::{Contract, Memorandum, PersonRole};
+use memoranda::{Contract, Memorandum, PersonRole, Tier};
 use queries::{PrivatePlan, Refusal, Rule};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use vault::{EvaluateError, Snapshot, VaultError};
 
 use crate::answered::{self, Answered, Balance, LogPlace, Recorded};
+use crate::approvals::Waiting;
 use crate::enclave::{Enclave, OpenError};
 use crate::explain;
 use crate::mask;
@@ -24,6 +26,9 @@ pub enum Failure {
     /// A typed "no".
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The board decides on it first.
+    #[error("{0}")]
+    Waiting(Waiting),
     /// Allotment or pool is spent.
     #[error("{0}")]
     Exhausted(Exhausted),
@@ -42,11 +47,13 @@ impl From<VaultError> for Failure {
 }
 
 /// Who asks, under what.
-struct Agreement {
-    memorandum: Memorandum,
-    contract: Contract,
-    rules: RuleSet,
-    person: String,
+pub(crate) struct Agreement {
+    pub(crate) memorandum: Memorandum,
+    pub(crate) contract: Contract,
+    pub(crate) rules: RuleSet,
+    pub(crate) person: String,
+    /// The use case.
+    pub(crate) purpose: String,
 }
 
 impl Enclave {
@@ -68,8 +75,10 @@ impl Enclave {
     }
 
     async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
-        let Agreement { memorandum, contract, rules, person } = agreement;
+        let Agreement { memorandum, contract, person, .. } = agreement;
         let plan = verified(request, agreement)?;
+        let (rules, tier) = tiers(&plan, agreement);
+        let rules = &rules;
         let priced = price::priced(&plan, request.price, request.confidence, memorandum, rules)?;
         let snapshot =
             self.vault.snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
@@ -92,13 +101,18 @@ impl Enclave {
         {
             return self.replayed(agreement, &key, &plan, &priced, disclosure);
         }
+        self.check_second_factor(agreement, &tier)?;
+        let preview = || self.preview(agreement, &plan, &priced, &keys, request.confidence);
+        let approval = self.approval(request, agreement, &plan, &priced, &tier, preview)?;
         let question = Question {
             memorandum: &memorandum.id,
             contract: &contract.name,
             person,
             digest: priced.question,
+            approval,
             facts: json!({
                 "sql": mask::answered(&request.sql, contract),
+                "purpose": agreement.purpose,
                 "items": plan.items(),
                 "contract_version": contract.version.to_string(),
                 "rules": format!("{}@{}", rules.name, rules.version),
@@ -107,6 +121,7 @@ impl Enclave {
         };
         let charge = self.ledger.debit(self.now(), &question, priced.loss).map_err(|error| match error {
             DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
+            DebitError::Ledger(LedgerError::NotApproved(id)) => Failure::Waiting(Waiting::used(id)),
             DebitError::Ledger(error) => Failure::Ledger(error),
         })?;
         let recorded = self.evaluated(&plan, &priced, &keys, &snapshot, rules, charge).await?;
@@ -163,8 +178,9 @@ impl Enclave {
         let contract = self.contract(&memorandum.contract)?.ok_or_else(not_in_force)?;
         let rules = self.rules(&memorandum.rules)?.ok_or_else(not_in_force)?;
         let researchers = || memorandum.people.iter().filter(|person| person.role == PersonRole::Researcher);
+        let own = format!("{}/", memorandum.id);
         let person = match &request.person {
-            Some(id) => researchers().find(|person| person.id == *id),
+            Some(id) => researchers().find(|person| person.id == *id.strip_prefix(&own).unwrap_or(id)),
             None if researchers().count() == 1 => researchers().next(),
             None => {
                 return Err(refuse(
@@ -176,7 +192,13 @@ impl Enclave {
             return Err(refuse("this person is not a researcher of the memorandum".to_owned()));
         };
         let person = person.id.clone();
-        Ok(Agreement { memorandum, contract, rules, person })
+        let key = format!("{own}{person}");
+        if self.is_dormant(&key)? {
+            return Err(refuse(format!("this person was not seen for long: `enclave people renew {key}` by a steward")));
+        }
+        self.ledger.note_seen(self.now(), &key)?;
+        let purpose = purpose(request, &memorandum)?;
+        Ok(Agreement { memorandum, contract, rules, person, purpose })
     }
 
     fn preview(
@@ -190,6 +212,7 @@ impl Enclave {
         Ok(Answered {
             preview: true,
             bounds: Some(explain::bounds(plan, &priced.terms, keys)),
+            board: Some(plan.concerns().iter().map(|concern| concern.principle.clone()).collect()),
             columns: answered::columns(plan, &priced.terms, Some(confidence.unwrap_or(CONFIDENCE))),
             ..self.header(agreement, priced)?
         })
@@ -207,6 +230,7 @@ impl Enclave {
         let facts = json!({
             "memorandum": key.memorandum,
             "person": agreement.person,
+            "purpose": agreement.purpose,
             "question": priced.question.to_string(),
             "release_index": disclosure.position().index,
         });
@@ -250,6 +274,7 @@ impl Enclave {
             charged: answered::charged(priced.loss, memorandum.allotment.delta),
             balance: Balance { rho, epsilon },
             bounds: None,
+            board: None,
             columns: vec![],
             rows: vec![],
             log: None,
@@ -275,6 +300,35 @@ impl Enclave {
         self.ledger.append(self.now(), Event::Refusal, facts)?;
         Ok(Failure::Refused(refusal))
     }
+}
+
+/// The use case that a question is asked for: a question names a purpose of its memorandum.
+fn purpose(request: &Request, memorandum: &Memorandum) -> Result<String, Refusal> {
+    let cases = &memorandum.use_cases;
+    let refuse = |reason: &str| {
+        Refusal::new(Rule::Memorandum, format!("{reason}; its use cases are {}", cases.join(", ")))
+            .rewrite("--purpose USE_CASE")
+    };
+    match (&request.purpose, cases.as_slice()) {
+        (Some(named), _) if cases.contains(named) => Ok(named.clone()),
+        (Some(_), _) => Err(refuse("the purpose is not one of this memorandum")),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err(refuse("the memorandum has several use cases: say which the question is for")),
+    }
+}
+
+/// What holds for the tiers of the columns that a plan reads.
+fn tiers(plan: &PrivatePlan, agreement: &Agreement) -> (RuleSet, TierRules) {
+    let items = plan.items();
+    let has = |tier: Tier| {
+        items.iter().any(|item| {
+            let column = item.split_once('.').and_then(|(table, column)| {
+                agreement.contract.table(table).and_then(|table| table.column(column))
+            });
+            column.is_some_and(|column| column.tier == tier)
+        })
+    };
+    agreement.rules.for_tiers(has(Tier::Sensitive), has(Tier::Restricted))
 }
 
 /// The door of `queries`. A panic of the planner is one more refusal: it says nothing but that it happened.

@@ -11,6 +11,7 @@ use queries::Refusal;
 use serde_json::json;
 
 use crate::answered::{Answered, Cell, Column, Number, Rows};
+use crate::approvals::Waiting;
 
 /// Forms of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,13 @@ pub fn refusal_json(refusal: &Refusal) -> serde_json::Value {
         "at": refusal.at,
         "reason": refusal.reason,
         "rewrite": refusal.rewrite,
+    } })
+}
+
+/// What waits for the board, as JSON.
+pub fn waiting_json(waiting: &Waiting) -> serde_json::Value {
+    json!({ "waiting": {
+        "approval": waiting.approval, "state": waiting.state, "reasons": waiting.reasons,
     } })
 }
 

@@ -6,22 +6,33 @@
 //!
 //! In reading order: [`ask`] (the way) · [`request`] (what is asked for) · [`price`] (what it costs) · [`answered`]
 //! (what is told) · `explain` (why these bounds) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`enclave`] (one home: vault, ledger, clock) ·
-//! [`acts`] (publish, ingest, sign) · `mask` (SQL without its constants).
+//! [`acts`] (publish, ingest, sign) · [`keys`] (rotate, destroy, recover) · `mask` (SQL without its constants) ·
+//! [`approvals`] (what waits for the board) · [`permissions`] (role × action) · [`people`] (who acts) ·
+//! [`memoranda`] (sign, amend, review) · [`factor`] (second factors).
 
 pub mod acts;
 pub mod answered;
+pub mod approvals;
 pub mod ask;
 pub mod enclave;
 pub mod encode;
 mod explain;
+pub mod factor;
 mod mask;
+pub mod memoranda;
+pub mod people;
+pub mod permissions;
 pub mod price;
 pub mod request;
 
 pub use acts::ActError;
 pub use answered::Answered;
+pub use approvals::Waiting;
 pub use ask::Failure;
 pub use enclave::{Enclave, OpenError};
+pub use keys::{KeysError, Rotate};
+pub use people::{Actor, FOUNDER};
+pub use permissions::Action;
 pub use request::{Price, Request};
 
 pub use disclosure_rules::{Account, Epsilon, Rho};

@@ -23,6 +23,8 @@ pub struct Request {
     pub memorandum: String,
     /// Who asks; may be left out where the memorandum names one researcher.
     pub person: Option<String>,
+    /// The use case of the memorandum that it is asked for; may be left out where there is one.
+    pub purpose: Option<String>,
     /// The question.
     pub sql: String,
     /// What to pay.
@@ -31,6 +33,8 @@ pub struct Request {
     pub confidence: Option<f64>,
     /// Bounds beside the contract's.
     pub options: queries::Options,
+    /// Why the question is needed, for the board where it decides.
+    pub justification: Option<String>,
     /// Draw and charge anew where the answer is on record.
     pub fresh: bool,
     /// Charge and read nothing; say what would be charged and how accurate it would be.

@@ -9,6 +9,7 @@ use disclosure_rules::{Account, Charge, Delta, Exhausted, PlanDigest, Rho};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
+use crate::approvals;
 use crate::documents::object;
 use crate::log::LeafKind;
 use crate::store::{Ledger, LedgerError};
@@ -48,6 +49,8 @@ pub struct Question<'a> {
     pub person: &'a str,
     /// The canonical plan with its options.
     pub digest: PlanDigest,
+    /// The approval that it needs, which is used up in the same transaction.
+    pub approval: Option<u64>,
     /// What else the leaf states, such as the SQL: a JSON object.
     pub facts: Value,
 }
@@ -102,7 +105,23 @@ impl Ledger {
                         &memorandum,
                     )?;
                     write_account(&writer.transaction, AccountKind::Pool, question.contract, &pool)?;
+                    if let Some(id) = question.approval {
+                        own.insert("approval".to_owned(), id.into());
+                    }
                     let position = writer.leaf(at, LeafKind::Question, own, question.facts.clone())?;
+                    if let Some(id) = question.approval {
+                        let still = approvals::usable(
+                            &writer.transaction,
+                            at,
+                            question.digest,
+                            Some(question.memorandum),
+                            question.person,
+                        )?;
+                        if still != Some(id) {
+                            return Err(LedgerError::NotApproved(id));
+                        }
+                        approvals::mark_used(writer, id, position.index)?;
+                    }
                     writer.transaction.execute(
                         "INSERT INTO question (leaf, memorandum, plan) VALUES (?1, ?2, ?3)",
                         params![position.index, question.memorandum, question.digest.0],
@@ -205,6 +224,23 @@ pub(crate) fn open_account(
             account.delta_charged,
             account.pure.map(|pure| pure.allotment.micro()),
             account.pure.map(|pure| pure.charged.micro())
+        ],
+    )?;
+    Ok(())
+}
+
+/// Another allotment for the same charges.
+pub(crate) fn amend_account(
+    connection: &Connection,
+    memorandum: &str,
+    account: &Account,
+) -> Result<(), LedgerError> {
+    connection.execute(
+        "UPDATE account SET allotment_micro = ?2, epsilon_micro = ?3 WHERE kind = 'memorandum' AND name = ?1",
+        params![
+            memorandum,
+            account.allotment.map(Rho::micro),
+            account.pure.map(|pure| pure.allotment.micro())
         ],
     )?;
     Ok(())

@@ -7,10 +7,12 @@
 //! In reading order: `tree` (hashes, roots, proofs) · `canonical` (the bytes of a leaf) · `base64` ·
 //! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `log`
 //! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
-//! `disclosures` (log before answer; replay) · `audit` (the ledger against itself) · `tiles` (C2SP layout) ·
+//! `disclosures` (log before answer; replay) · `approvals` (what waits for the board) ·
+//! `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) · `tiles` (C2SP layout) ·
 //! `export` (the folder for the board) · `verify` (which trusts nothing but that folder and a key).
 
 mod accounts;
+mod approvals;
 mod audit;
 mod base64;
 mod canonical;
@@ -18,20 +20,27 @@ mod checkpoint;
 mod disclosures;
 mod documents;
 mod export;
+mod factor;
 mod key;
 mod log;
+mod people;
+mod stamp;
 mod store;
 mod tiles;
 mod tree;
 mod verify;
 
 pub use accounts::{AccountKind, DebitError, Question};
+pub use approvals::{Approval, Case, CaseState, Cast, Vote, VoteError};
 pub use audit::{Discrepancy, Recomputed};
 pub use disclosures::{Disclosure, ReplayKey};
-pub use documents::{Document, DocumentKind};
+pub use documents::{AmendError, Document, DocumentKind};
 pub use export::{ExportError, Exported};
+pub use factor::{CodeUse, Factor, LOCKED_MINUTES, WRONG_CODES};
 pub use key::{KeyError, LogKey, PublicKey};
 pub use log::{Event, Leaf, LeafKind, LogPosition};
+pub use people::{DORMANT_DAYS, PeopleError, PersonChange, Registered};
+pub use stamp::Stamp;
 pub use store::{Ledger, LedgerError};
 pub use tree::{Hash, verify_consistency, verify_inclusion};
 pub use verify::{Fault, Verified, VerifyError, exported_key, verify_export};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::canonical::canonical;
 use crate::checkpoint::Checkpoint;
+use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError, node, stored_checkpoint};
 use crate::tree::{self, Growing, Hash, consistency_proof, inclusion_proof, leaf_hash, peaks, root_of_peaks};
 
@@ -27,6 +28,8 @@ pub enum LeafKind {
     End,
     /// Records were ingested.
     Ingest,
+    /// Keys were rotated, destroyed, dealt in shares or recovered.
+    Keys,
     /// A question was charged.
     Question,
     /// A question was refused.
@@ -35,19 +38,38 @@ pub enum LeafKind {
     Release,
     /// An answer on record was given again, at no charge.
     Replay,
+    /// A question or an act was put before the board.
+    Escalation,
+    /// A member of the board voted, or was answered.
+    Vote,
+    /// The approval of an act was used.
+    ApprovalUsed,
+    /// A memorandum was amended, and its account with it.
+    Amendment,
+    /// The register of people changed: who is there, with which roles, under which policy.
+    People,
+    /// A person showed a second factor, or failed to.
+    LogIn,
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 9] = [
+    const ALL: [LeafKind; 16] = [
         LeafKind::Init,
         LeafKind::Publish,
         LeafKind::Signature,
         LeafKind::End,
         LeafKind::Ingest,
+        LeafKind::Keys,
         LeafKind::Question,
         LeafKind::Refusal,
         LeafKind::Release,
         LeafKind::Replay,
+        LeafKind::Escalation,
+        LeafKind::Vote,
+        LeafKind::ApprovalUsed,
+        LeafKind::Amendment,
+        LeafKind::People,
+        LeafKind::LogIn,
     ];
 
     /// As in the leaf.
@@ -58,10 +80,17 @@ impl LeafKind {
             LeafKind::Signature => "signature",
             LeafKind::End => "end",
             LeafKind::Ingest => "ingest",
+            LeafKind::Keys => "keys",
             LeafKind::Question => "question",
             LeafKind::Refusal => "refusal",
             LeafKind::Release => "release",
             LeafKind::Replay => "replay",
+            LeafKind::Escalation => "escalation",
+            LeafKind::Vote => "vote",
+            LeafKind::ApprovalUsed => "approval-used",
+            LeafKind::Amendment => "amendment",
+            LeafKind::People => "people",
+            LeafKind::LogIn => "log-in",
         }
     }
 }
@@ -79,6 +108,8 @@ pub enum Event {
     Init,
     /// Records were ingested.
     Ingest,
+    /// Keys were rotated, destroyed, dealt in shares or recovered.
+    Keys,
     /// A question was refused.
     Refusal,
     /// An answer on record was given again.
@@ -111,14 +142,21 @@ pub struct Leaf {
 
 impl Ledger {
     /// Appends a leaf that states `facts`.
-    pub fn append(&self, at: DateTime<Utc>, event: Event, facts: Value) -> Result<LogPosition, LedgerError> {
+    pub fn append<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        event: Event,
+        facts: Value,
+    ) -> Result<LogPosition, LedgerError> {
         let kind = match event {
             Event::Init => LeafKind::Init,
             Event::Ingest => LeafKind::Ingest,
+            Event::Keys => LeafKind::Keys,
             Event::Refusal => LeafKind::Refusal,
             Event::Replay => LeafKind::Replay,
         };
-        self.write(|writer| writer.leaf(at, kind, Map::new(), facts))
+        let stamp = stamp.into();
+        self.write(|writer| writer.leaf(stamp, kind, Map::new(), facts))
     }
 
     /// Number of leaves.
@@ -214,13 +252,17 @@ pub(crate) struct Writer<'a> {
 
 impl Writer<'_> {
     /// Appends a leaf of what the ledger states (`own`) and what its caller does (`facts`).
-    pub(crate) fn leaf(
+    pub(crate) fn leaf<'s>(
         &mut self,
-        at: DateTime<Utc>,
+        stamp: impl Into<Stamp<'s>>,
         kind: LeafKind,
         mut own: Map<String, Value>,
         facts: Value,
     ) -> Result<LogPosition, LedgerError> {
+        let Stamp { at, by } = stamp.into();
+        if let Some(by) = by {
+            own.insert("by".to_owned(), by.into());
+        }
         own.insert("at".to_owned(), at.to_rfc3339_opts(SecondsFormat::Micros, true).into());
         own.insert("kind".to_owned(), kind.as_str().into());
         let Value::Object(facts) = facts else { return Err(LedgerError::Facts) };

@@ -19,7 +19,7 @@ use crate::tree::{Growing, Hash, empty_root, peaks};
 /// `ENLG`: marks the file as ours.
 const APPLICATION_ID: i32 = 0x454e_4c47;
 /// Version of `schema.sql`.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 /// From version 1, whose memoranda all pay in ρ.
 const FROM_VERSION_1: &str = "
     ALTER TABLE account ADD COLUMN epsilon_micro INTEGER;
@@ -27,6 +27,10 @@ const FROM_VERSION_1: &str = "
         CHECK (epsilon_charged_micro BETWEEN 0 AND epsilon_micro)
         CHECK ((epsilon_micro IS NULL) = (epsilon_charged_micro IS NULL));
     PRAGMA user_version = 2;";
+/// From version 2, which had no approvals.
+const FROM_VERSION_2: &str = include_str!("schema_3.sql");
+/// Tables of people: made where there are none yet.
+const PEOPLE: &str = include_str!("people.sql");
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
 
@@ -93,6 +97,9 @@ pub enum LedgerError {
     /// δ is a probability, 0 for none.
     #[error("the delta of a threshold is at least 0 and below 1")]
     ThresholdDelta,
+    /// The approval was used by another question, or has lapsed, in the meantime.
+    #[error("approval {0} cannot be used any more")]
+    NotApproved(u64),
     /// There is no charge that a release could use.
     #[error("no unused charge for {plan} under memorandum `{memorandum}`")]
     NotCharged {
@@ -140,6 +147,8 @@ impl Ledger {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.execute_batch(FROM_VERSION_2)?;
+        transaction.execute_batch(PEOPLE)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         let empty = Checkpoint { origin: public.name().to_owned(), size: 0, root: empty_root() };
@@ -168,9 +177,10 @@ impl Ledger {
         })?;
         match stamp(&connection) {
             Ok((APPLICATION_ID, SCHEMA_VERSION)) => {}
-            Ok((APPLICATION_ID, 1)) => upgrade(&mut connection)?,
+            Ok((APPLICATION_ID, 1 | 2)) => upgrade(&mut connection)?,
             _ => return Err(LedgerError::Foreign(path.to_owned())),
         }
+        connection.execute_batch(PEOPLE)?;
         let origin: String = connection.query_row("SELECT origin FROM log", [], |row| row.get(0))?;
         let public = key.public(&origin)?;
         let ledger = Ledger { connection: Mutex::new(connection), key, public };
@@ -243,6 +253,10 @@ fn upgrade(connection: &mut Connection) -> Result<(), LedgerError> {
     // Another process may have been faster.
     if stamp(&transaction)?.1 == 1 {
         transaction.execute_batch(FROM_VERSION_1)?;
+    }
+    if stamp(&transaction)?.1 == 2 {
+        transaction.execute_batch(FROM_VERSION_2)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     Ok(transaction.commit()?)
 }

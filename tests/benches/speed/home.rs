@@ -92,6 +92,8 @@ impl Home {
         let request = Request {
             memorandum: "bench".to_owned(),
             person: None,
+            purpose: None,
+            justification: None,
             sql: sql.to_owned(),
             price,
             confidence: None,

@@ -8,7 +8,7 @@ use gate::{Answered, Failure, Price, Request};
 use gate::{Epsilon, Rho};
 
 use crate::args::{AnswerFormat, Ask};
-use crate::command::{open, runtime};
+use crate::command::{open, person, runtime};
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Ask) -> Done {
@@ -28,6 +28,11 @@ pub(crate) fn run(home: &Path, args: &Ask) -> Done {
             let json = serde_json::to_string_pretty(&encode::refusal_json(&refusal)).unwrap_or_default();
             put(format!("{json}\n").as_bytes())?;
             Err(Outcome::Told(Outcome::Refused(Box::new(refusal)).code()))
+        }
+        Err(Failure::Waiting(waiting)) if format == Format::Json => {
+            let json = encode::waiting_json(&waiting);
+            put(format!("{}\n", serde_json::to_string_pretty(&json).unwrap_or_default()).as_bytes())?;
+            Err(Outcome::Told(Outcome::Waiting(waiting).code()))
         }
         Err(failure) => Err(failure.into()),
     }
@@ -56,11 +61,13 @@ fn request(args: &Ask) -> Result<Request, Outcome> {
     let options = gate::Options { rows_per_unit: args.rows_per_unit, groups_per_unit: args.groups_per_unit };
     Ok(Request {
         memorandum: args.memorandum.clone(),
-        person: args.person.clone(),
+        person: person(),
+        purpose: args.purpose.clone(),
         sql,
         price,
         confidence: args.confidence,
         options,
+        justification: args.justification.clone(),
         fresh: args.fresh,
         preview: args.preview,
     })
@@ -107,6 +114,9 @@ fn preview(answered: &Answered) -> Done {
     let left =
         answered.balance.epsilon.map_or(answered.balance.rho.to_string(), |epsilon| epsilon.to_string());
     let mut text = format!("would charge {} of {left}\n", price(answered));
+    if let Some(principles) = answered.board.as_ref().filter(|principles| !principles.is_empty()) {
+        text += &format!("the board decides on it first: {}\n", principles.join(", "));
+    }
     for bounds in answered.bounds.iter().flatten() {
         text += &format!("{}\n", bounds.explanation);
         let chance = |(pupils, chance): &(u64, f64)| format!("{pupils} pupils {:.0}%", chance * 100.0);

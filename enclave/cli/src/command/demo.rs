@@ -52,6 +52,8 @@ pub(crate) fn run(home: &Path, args: &Demo) -> Done {
         let request = Request {
             memorandum: question.memorandum.to_owned(),
             person: Some("r1".to_owned()),
+            purpose: None,
+            justification: None,
             sql: question.sql.to_owned(),
             price: Price::Rho(
                 Rho::at_least(question.rho).map_err(|error| Outcome::Internal(error.to_string()))?,

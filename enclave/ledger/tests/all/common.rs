@@ -63,11 +63,12 @@ pub(crate) fn memorandum(id: &str, rho_micro: u64) -> Memorandum {
     let text = |en: &str| Bilingual { en: en.to_owned(), ja: String::new() };
     Memorandum {
         id: id.to_owned(),
+        version: 1,
         contract: CONTRACT.to_owned(),
         title: text("Class size"),
         institution: "A university".to_owned(),
         purpose: text("Whether class size matters"),
-        use_case: "class-size".to_owned(),
+        use_cases: vec!["class-size".to_owned()],
         from: NaiveDate::from_ymd_opt(2026, 4, 1).unwrap(),
         until: NaiveDate::from_ymd_opt(2027, 3, 31).unwrap(),
         rules: "standard".to_owned(),
@@ -100,7 +101,7 @@ pub(crate) fn digest(byte: u8) -> PlanDigest {
 
 pub(crate) fn question(memorandum: &str, byte: u8) -> Question<'_> {
     let facts = json!({ "sql": "SELECT COUNT(*) FROM results" });
-    Question { memorandum, contract: CONTRACT, person: "r1", digest: digest(byte), facts }
+    Question { memorandum, contract: CONTRACT, person: "r1", digest: digest(byte), approval: None, facts }
 }
 
 pub(crate) fn replay_key(memorandum: &str, byte: u8) -> ReplayKey<'_> {

@@ -151,6 +151,8 @@ fn a_ledger_from_before_is_read_on() {
              ALTER TABLE old RENAME TO account;
              CREATE TRIGGER account_kept BEFORE DELETE ON account
                BEGIN SELECT RAISE(ABORT, 'accounts are kept'); END;
+             DROP TABLE vote;
+             DROP TABLE approval;
              PRAGMA user_version = 1;",
         )
         .unwrap();
