@@ -232,13 +232,15 @@ pub(crate) fn open_account(
 /// Another allotment for the same charges.
 pub(crate) fn amend_account(
     connection: &Connection,
-    memorandum: &str,
+    kind: AccountKind,
+    name: &str,
     account: &Account,
 ) -> Result<(), LedgerError> {
     connection.execute(
-        "UPDATE account SET allotment_micro = ?2, epsilon_micro = ?3 WHERE kind = 'memorandum' AND name = ?1",
+        "UPDATE account SET allotment_micro = ?3, epsilon_micro = ?4 WHERE kind = ?1 AND name = ?2",
         params![
-            memorandum,
+            kind.as_str(),
+            name,
             account.allotment.map(Rho::micro),
             account.pure.map(|pure| pure.allotment.micro())
         ],

@@ -152,9 +152,19 @@ const END: &str = "end of a memorandum";
 const QUESTION: &str = "question";
 const ANSWER: &str = "answer";
 const PERSON: &str = "person";
+const APPROVAL: &str = "approval";
+const VOTE: &str = "vote";
+const USE: &str = "use of an approval";
 
 /// What the tables say: the leaf, then texts; the last one of a document and of an answer is hashed.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 9] = [
+    (
+        APPROVAL,
+        "SELECT leaf, subject, 'sha256:' || lower(hex(digest)), iif(memorandum IS NULL, '', memorandum), person,
+         CAST(votes AS TEXT), CAST(days AS TEXT) FROM approval",
+    ),
+    (VOTE, "SELECT leaf, CAST(approval AS TEXT), person, vote, reason FROM vote"),
+    (USE, "SELECT used, CAST(leaf AS TEXT) FROM approval WHERE used IS NOT NULL"),
     (DOCUMENT, "SELECT leaf, kind, name, version, text FROM document"),
     (MEMORANDUM, "SELECT signed, id, contract FROM memorandum"),
     (END, "SELECT ended, id FROM memorandum WHERE ended IS NOT NULL"),
@@ -206,17 +216,42 @@ enum Stated {
         name: String,
         version: String,
         sha256: String,
+        /// Where the cap of a pool changes with its contract.
+        pool: Option<Pool>,
     },
     Signature(Signature),
     Amendment(Signature),
     People(Value),
     #[serde(rename = "log-in")]
     LogIn {},
+    Escalation {
+        subject: String,
+        digest: String,
+        memorandum: Option<String>,
+        person: String,
+        votes: u32,
+        days: u32,
+    },
+    Vote {
+        approval: u64,
+        person: String,
+        vote: String,
+        reason: String,
+    },
+    #[serde(rename = "approval-used")]
+    ApprovalUsed {
+        approval: u64,
+    },
     End {
         memorandum: String,
     },
     Question(Question),
     Release(Release),
+}
+
+#[derive(Deserialize)]
+struct Pool {
+    rho_micro: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -261,6 +296,8 @@ struct Question {
     threshold_delta: f64,
     /// Under a pure memorandum.
     epsilon_micro: Option<u64>,
+    /// Where the board approved it.
+    approval: Option<u64>,
 }
 
 impl Question {
@@ -308,7 +345,21 @@ impl Implied {
             | Stated::Refusal {}
             | Stated::Replay {}
             | Stated::LogIn {} => {}
-            Stated::Publish { document, name, version, sha256 } => {
+            Stated::Escalation { subject, digest, memorandum, person, votes, days } => {
+                let memorandum = memorandum.unwrap_or_default();
+                let numbers = [votes, days].map(|number| number.to_string());
+                let texts = [subject, digest, memorandum, person].into_iter().chain(numbers);
+                store(APPROVAL, texts.collect());
+            }
+            Stated::Vote { approval, person, vote, reason } => {
+                store(VOTE, vec![approval.to_string(), person, vote, reason]);
+            }
+            Stated::ApprovalUsed { approval } => store(USE, vec![approval.to_string()]),
+            Stated::Publish { document, name, version, sha256, pool } => {
+                if let Some(Pool { rho_micro }) = pool {
+                    let pool = self.accounts.get_mut(&(AccountKind::Pool, name.clone()))?;
+                    pool.allotment = rho_micro.map(Rho::from_micro).transpose().ok()?;
+                }
                 store(DOCUMENT, vec![document, name, version, sha256]);
             }
             Stated::Signature(signature) => {
@@ -351,8 +402,11 @@ impl Implied {
             Stated::End { memorandum } => store(END, vec![memorandum]),
             Stated::Question(asked) => {
                 let loss = asked.loss()?;
-                let Question { memorandum, contract, question, .. } = asked;
+                let Question { memorandum, contract, question, approval, .. } = asked;
                 store(QUESTION, vec![memorandum.clone(), question]);
+                if let Some(approval) = approval {
+                    store(USE, vec![approval.to_string()]);
+                }
                 for key in [(AccountKind::Memorandum, memorandum), (AccountKind::Pool, contract)] {
                     let account = self.accounts.get_mut(&key)?;
                     // As it was debited: beyond a balance, no leaf says that it was.

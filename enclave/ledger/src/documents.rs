@@ -92,6 +92,20 @@ pub enum AmendError {
 }
 
 impl Ledger {
+    /// Publishes a version of a contract, whose pool is capped at `pool` from now on, if it is open already: charges
+    /// stay.
+    pub fn publish_contract<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        name: &str,
+        version: &str,
+        text: &str,
+        facts: Value,
+        pool: Option<Rho>,
+    ) -> Result<LogPosition, LedgerError> {
+        self.publish_with(stamp.into(), DocumentKind::Contract, name, version, text, facts, Some(pool))
+    }
+
     /// Publishes a version of a contract or of a rule set.
     pub fn publish<'s>(
         &self,
@@ -105,12 +119,29 @@ impl Ledger {
         if kind == DocumentKind::Memorandum {
             return Err(LedgerError::Unsigned);
         }
+        self.publish_with(stamp.into(), kind, name, version, text, facts, None)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a document, and what comes with it")]
+    fn publish_with(
+        &self,
+        stamp: Stamp<'_>,
+        kind: DocumentKind,
+        name: &str,
+        version: &str,
+        text: &str,
+        facts: Value,
+        pool: Option<Option<Rho>>,
+    ) -> Result<LogPosition, LedgerError> {
         let own = object(json!({
             "document": kind.as_str(), "name": name, "version": version, "sha256": sha256(text),
         }));
-        let stamp = stamp.into();
         self.write(|writer| {
             refuse_published(writer, kind, name, version)?;
+            let mut own = own;
+            if let Some(pool) = pool {
+                change_pool(writer, name, pool, &mut own)?;
+            }
             let position = writer.leaf(stamp, LeafKind::Publish, own, facts)?;
             keep_document(writer, kind, name, version, text, position)?;
             Ok(position)
@@ -191,7 +222,7 @@ impl Ledger {
             let position = writer.leaf(stamp, LeafKind::Amendment, own, facts)?;
             let version = memorandum.version.to_string();
             keep_document(writer, DocumentKind::Memorandum, id, &version, text, position)?;
-            amend_account(&writer.transaction, id, &amended)?;
+            amend_account(&writer.transaction, AccountKind::Memorandum, id, &amended)?;
             see_new_people(writer, memorandum, Some(before), stamp.at)?;
             Ok(position)
         })
@@ -275,6 +306,24 @@ impl Ledger {
             Ok(documents)
         })
     }
+}
+
+/// Another cap for the pool of a contract, if there is one; the leaf states it.
+fn change_pool(
+    writer: &Writer<'_>,
+    contract: &str,
+    cap: Option<Rho>,
+    own: &mut Map<String, Value>,
+) -> Result<(), LedgerError> {
+    let Some(pool) = read_account(&writer.transaction, AccountKind::Pool, contract)? else { return Ok(()) };
+    if pool.allotment == cap {
+        return Ok(());
+    }
+    if cap.is_some_and(|cap| cap < pool.charged) {
+        return Err(LedgerError::PoolCharged { contract: contract.to_owned(), charged: pool.charged });
+    }
+    own.insert("pool".to_owned(), json!({ "rho_micro": cap.map(Rho::micro) }));
+    amend_account(&writer.transaction, AccountKind::Pool, contract, &Account { allotment: cap, ..pool })
 }
 
 /// What the leaf of a signature or an amendment states.

@@ -94,6 +94,14 @@ pub enum LedgerError {
         /// What was asked for.
         contract: String,
     },
+    /// What was told cannot be taken back.
+    #[error("{charged} rho of the pool of `{contract}` is charged already: its cap is never below that")]
+    PoolCharged {
+        /// The contract.
+        contract: String,
+        /// So far.
+        charged: disclosure_rules::Rho,
+    },
     /// δ is a probability, 0 for none.
     #[error("the delta of a threshold is at least 0 and below 1")]
     ThresholdDelta,

@@ -162,6 +162,26 @@ fn an_amendment_changes_what_is_promised_not_what_was_charged() {
 }
 
 #[test]
+fn a_pool_grows_with_its_contract_and_never_below_its_charges() {
+    let place = Place::new();
+    let ledger = place.create();
+    let publish =
+        |version: &str, pool| ledger.publish_contract(at(0), CONTRACT, version, version, json!({}), pool);
+    publish("1.0.0", Some(micro(100))).unwrap();
+    ledger.sign(at(1), &memorandum("m1", 500), "m1", Some(micro(100))).unwrap();
+    ledger.debit(at(2), &question("m1", 1), cost(60, 0.0)).unwrap();
+    assert!(ledger.debit(at(3), &question("m1", 2), cost(60, 0.0)).is_err());
+    publish("1.1.0", Some(micro(200))).unwrap();
+    ledger.debit(at(4), &question("m1", 3), cost(60, 0.0)).unwrap();
+    assert!(matches!(publish("1.2.0", Some(micro(119))), Err(LedgerError::PoolCharged { .. })));
+    publish("1.2.0", None).unwrap();
+    let pool = ledger.pool(CONTRACT).unwrap().unwrap();
+    assert_eq!((pool.allotment, pool.charged), (None, micro(120)));
+    ledger.sign(at(5), &memorandum("m2", 500), "m2", None).unwrap();
+    ledger.verify().unwrap();
+}
+
+#[test]
 fn a_pure_allotment_is_amended_in_epsilon() {
     let place = Place::new();
     let ledger = place.create();
