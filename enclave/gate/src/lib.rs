@@ -18,6 +18,7 @@ pub mod enclave;
 pub mod encode;
 mod explain;
 pub mod factor;
+pub mod keys;
 mod mask;
 pub mod memoranda;
 pub mod people;

@@ -22,9 +22,7 @@ use crate::keys::source::RootSource;
 use crate::keys::{self, escrow, name};
 use crate::parquet_key;
 use crate::seal::random;
-use crate::snapshot::{
-    self, Manifest, Part, PartEntry, identity_folder, manifest_path, sha256_hex, snapshots_folder,
-};
+use crate::snapshot::{self, Manifest, Part, PartEntry, identity_folder, snapshots_folder};
 use crate::vault::{Vault, VaultError};
 use zeroize::Zeroizing;
 
@@ -336,19 +334,13 @@ impl Vault {
 
     fn put_in_force(&self, manifest: Manifest, announce: AnnounceKeys<'_>) -> Result<(), KeyError> {
         let signed = manifest.seal(&self.keys)?;
-        let rekeyed = Rekeyed {
-            contract: manifest.contract.clone(),
-            snapshot_id: manifest.id.clone(),
-            manifest_sha256: sha256_hex(&signed),
-        };
-        announce(&rekeyed).map_err(KeyError::NotAnnounced)?;
-        let path = manifest_path(&manifest.contract, manifest.number);
-        if self.storage.create(&path, &signed).map_err(VaultError::from)? {
-            Ok(())
-        } else {
-            // Another home with the same store was quicker.
-            Err(KeyError::Busy(manifest.contract))
-        }
+        let (contract, snapshot_id, number) = (manifest.contract, manifest.id, manifest.number);
+        let in_force = staging::switch(&self.storage, &contract, number, &signed, |manifest_sha256| {
+            let rekeyed = Rekeyed { contract: contract.clone(), snapshot_id, manifest_sha256 };
+            announce(&rekeyed).map_err(KeyError::NotAnnounced)
+        })?;
+        // Another home with the same store was quicker.
+        if in_force { Ok(()) } else { Err(KeyError::Busy(contract)) }
     }
 }
 

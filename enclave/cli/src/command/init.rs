@@ -3,21 +3,31 @@
 use std::path::Path;
 
 use gate::Enclave;
+use vault::{RootSource, Setup};
 
+use crate::args::keys::Init;
 use crate::outcome::{Done, Outcome, put, say};
 
-pub(crate) fn run(home: &Path) -> Done {
-    let enclave = create(home)?;
+pub(crate) fn run(home: &Path, args: &Init) -> Done {
+    let setup = Setup { root: args.root_key.clone(), store: args.store.clone() };
+    let enclave = create_as(home, &setup)?;
     say(&format!("made an enclave in `{}`", home.display()));
-    say(
-        "keep `keys/root.key` apart from backups of the rest, and give the board this public key of the log:",
-    );
+    say(&match &setup.root {
+        RootSource::File(None) => "keep `keys/root.key` apart from backups of the rest".to_owned(),
+        RootSource::File(Some(path)) => format!("keep `{}` apart from backups of the home", path.display()),
+        other => format!("the root key opens with: {other}; without it nothing can be read again"),
+    });
+    say("deal it in shares with `enclave keys escrow split`, and give the board this public key of the log:");
     put(format!("{}\n", enclave.public_key()).as_bytes())
 }
 
 /// Makes the home, and writes the log's public key beside it for whoever verifies.
 pub(crate) fn create(home: &Path) -> Result<Enclave, Outcome> {
-    let enclave = Enclave::create(home, chrono::Utc::now)?;
+    create_as(home, &Setup::default())
+}
+
+fn create_as(home: &Path, setup: &Setup) -> Result<Enclave, Outcome> {
+    let enclave = Enclave::create_as(home, chrono::Utc::now, setup)?;
     let path = home.join("log.vkey");
     std::fs::write(&path, format!("{}\n", enclave.public_key()))
         .map_err(|error| Outcome::Internal(format!("cannot write `{}`: {error}", path.display())))?;
