@@ -2,8 +2,10 @@
 //! when something is wrong. One module a story; every command is a process of its own, as it is typed.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod board;
 mod crash;
 mod demo;
+mod governance;
 mod log;
 mod mistakes;
 mod pure;

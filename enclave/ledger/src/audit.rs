@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::accounts::{ACCOUNT, AccountKind, account};
 use crate::canonical::canonical;
+use crate::derived::Derived;
 use crate::documents::sha256;
+use crate::key::PublicKey;
 use crate::log;
 use crate::people;
 use crate::store::{Ledger, LedgerError, node};
@@ -78,9 +80,9 @@ impl Ledger {
     pub fn recomputed(&self) -> Result<Vec<Recomputed>, LedgerError> {
         self.read(|transaction| {
             let mut implied = Implied::default();
-            each_leaf(transaction, |leaf, body| {
-                if implied.add(leaf, body).is_none() {
-                    return Err(LedgerError::Damaged(Discrepancy::Leaf(leaf).to_string()));
+            each_leaf(transaction, |leaf| {
+                if implied.add(leaf.index, &leaf.body).is_none() {
+                    return Err(LedgerError::Damaged(Discrepancy::Leaf(leaf.index).to_string()));
                 }
                 Ok(())
             })?;
@@ -96,11 +98,11 @@ impl Ledger {
                 found.push(Discrepancy::Ledger(error.to_string()));
             }
             let (mut tree, mut implied) = (Growing::default(), Implied::default());
-            each_leaf(transaction, |leaf, body| {
-                if implied.add(leaf, body).is_none() {
-                    found.push(Discrepancy::Leaf(leaf));
+            each_leaf(transaction, |leaf| {
+                if implied.add(leaf.index, &leaf.body).is_none() {
+                    found.push(Discrepancy::Leaf(leaf.index));
                 }
-                tree.push(crate::tree::leaf_hash(body.as_bytes()), |level, index, hash| {
+                tree.push(leaf.hash, |level, index, hash| {
                     match node(transaction, level, index) {
                         Ok(stored) if stored == *hash => {}
                         Ok(_) | Err(LedgerError::Damaged(_)) => {
@@ -111,6 +113,7 @@ impl Ledger {
                     Ok(())
                 })
             })?;
+            found.extend(derived_problems(transaction, self.public_key())?);
             let (nodes, expected) =
                 (count(transaction, "node")?, 2 * tree.size() - u64::from(tree.size().count_ones()));
             if nodes != expected {
@@ -173,7 +176,7 @@ const TABLES: [(&str, &str); 9] = [
     (
         ANSWER,
         "SELECT leaf, CAST(question AS TEXT), memorandum, contract, snapshot, 'sha256:' || lower(hex(plan)), answer
-         FROM disclosure",
+         FROM disclosure WHERE answer <> ''",
     ),
 ];
 
@@ -224,6 +227,9 @@ enum Stated {
     People(Value),
     #[serde(rename = "log-in")]
     LogIn {},
+    Witness {},
+    Cosignature {},
+    Prune {},
     Escalation {
         subject: String,
         digest: String,
@@ -319,7 +325,8 @@ struct Release {
     contract: String,
     snapshot: String,
     question: String,
-    sha256: String,
+    /// Not of a pruned one, whose answer is not stored.
+    sha256: Option<String>,
 }
 
 /// What the leaves so far imply.
@@ -344,7 +351,10 @@ impl Implied {
             | Stated::Ingest {}
             | Stated::Refusal {}
             | Stated::Replay {}
-            | Stated::LogIn {} => {}
+            | Stated::LogIn {}
+            | Stated::Witness {}
+            | Stated::Cosignature {}
+            | Stated::Prune {} => {}
             Stated::Escalation { subject, digest, memorandum, person, votes, days } => {
                 let memorandum = memorandum.unwrap_or_default();
                 let numbers = [votes, days].map(|number| number.to_string());
@@ -419,6 +429,7 @@ impl Implied {
                 if *charged != [memorandum.clone(), question.clone()] {
                     return None;
                 }
+                let Some(sha256) = sha256 else { return Some(()) };
                 let texts = vec![question_leaf.to_string(), memorandum, contract, snapshot, question, sha256];
                 self.tables.entry(ANSWER).or_default().insert(leaf, texts);
             }
@@ -448,7 +459,7 @@ impl Implied {
 /// Leaves in order, each where it belongs.
 fn each_leaf(
     transaction: &Transaction<'_>,
-    mut each: impl FnMut(u64, &str) -> Result<(), LedgerError>,
+    mut each: impl FnMut(&log::Leaf) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
     let mut statement = transaction.prepare("SELECT position, body FROM leaf ORDER BY position")?;
     let mut rows = statement.query([])?;
@@ -458,10 +469,26 @@ fn each_leaf(
         if leaf.index != next {
             return Err(LedgerError::Damaged(format!("leaf {next} is missing")));
         }
-        each(next, &leaf.body)?;
+        each(&leaf)?;
         next += 1;
     }
     Ok(())
+}
+
+/// What witnesses' leaves and pruned ones are not.
+fn derived_problems(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Vec<Discrepancy>, LedgerError> {
+    let mut derived = Derived::new(key);
+    let mut statement = transaction.prepare("SELECT body FROM leaf ORDER BY position")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let line: String = row.get(0)?;
+        derived.add(line.as_bytes());
+    }
+    let problems = derived.problems();
+    Ok(problems
+        .into_iter()
+        .map(|(leaf, problem)| Discrepancy::Ledger(format!("leaf {leaf} {problem}")))
+        .collect())
 }
 
 fn count(transaction: &Transaction<'_>, table: &str) -> Result<u64, LedgerError> {
