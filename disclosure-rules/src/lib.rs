@@ -33,6 +33,7 @@ pub mod terms;
 #[cfg(test)]
 mod testing;
 pub mod value;
+mod weaker;
 
 pub use account::{Account, Charge, Cost, Exhausted, PlanDigest};
 pub use exact::{Exact, ExactGroup, Total};
