@@ -1,13 +1,16 @@
-//! What steward and custodian do: publish a contract, install rules, sign and end a memorandum, ingest. Each is a
-//! leaf of the log.
+//! What steward and custodian do: publish a contract, install rules. Each is a leaf of the log that says who
+//! did it. Memoranda and records have modules of their own.
 
 use disclosure_rules::RuleSet;
-use ledger::{DocumentKind, Event, LedgerError, LogPosition};
-use memoranda::{Contract, Memorandum, check_version, datapackage};
+use ledger::{AmendError, DocumentKind, LedgerError, LogPosition, PeopleError, VoteError};
+use memoranda::{Column, Contract, check_version, datapackage};
 use serde_json::json;
-use vault::{IngestError, Ingested, Input};
+use vault::{IngestError, RecordsError};
 
+use crate::approvals::Waiting;
 use crate::enclave::{Enclave, OpenError};
+use crate::factor::FactorError;
+use crate::permissions::Action;
 
 /// Why an act did not take effect. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +32,30 @@ pub enum ActError {
     /// It took effect before.
     #[error("{0}")]
     Already(String),
+    /// Whoever acts may not.
+    #[error("{0}")]
+    Denied(String),
+    /// A member of the board has to approve it first.
+    #[error("{0}")]
+    Waiting(Waiting),
+    /// A code does not count.
+    #[error(transparent)]
+    Factor(#[from] FactorError),
+    /// The vote does not count.
+    #[error(transparent)]
+    Vote(#[from] VoteError),
+    /// The register of people stays as it is.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    /// The memorandum stays as it is.
+    #[error(transparent)]
+    Amend(#[from] AmendError),
     /// The records were not taken in.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// The records were not found or changed.
+    #[error(transparent)]
+    Records(RecordsError),
     /// The home.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -40,28 +64,43 @@ pub enum ActError {
     Ledger(#[from] LedgerError),
 }
 
-fn mistakes<T: ToString>(what: &'static str) -> impl Fn(Vec<T>) -> ActError {
+pub(crate) fn mistakes<T: ToString>(what: &'static str) -> impl Fn(Vec<T>) -> ActError {
     move |found| ActError::Mistakes { what, mistakes: found.iter().map(T::to_string).collect() }
 }
 
 impl Enclave {
     /// Registers a version of a contract (Data Package v2, JSON).
     pub fn publish_contract(&self, text: &str) -> Result<(Contract, LogPosition), ActError> {
+        let actor = self.permitted(Action::PublishContract)?;
         let contract = datapackage::parse(text).map_err(mistakes("the contract"))?;
-        if let Some(old) = self.contract(&contract.name)? {
-            check_version(&old, &contract)?;
+        let old = self.contract(&contract.name)?;
+        if let Some(old) = &old {
+            check_version(old, &contract)?;
+        }
+        let reasons = widened(old.as_ref(), &contract);
+        if !reasons.is_empty() {
+            self.two_people(&actor, Action::PublishContract, text, &reasons)?;
         }
         let facts = json!({ "title": contract.title.en, "title_ja": contract.title.ja });
         let version = contract.version.to_string();
-        let place =
-            self.ledger.publish(self.now(), DocumentKind::Contract, &contract.name, &version, text, facts)?;
+        let stamp = self.stamp(&actor);
+        let place = self.ledger.publish_contract(
+            stamp,
+            &contract.name,
+            &version,
+            text,
+            facts,
+            contract.pool_rho,
+        )?;
         Ok((contract, place))
     }
 
     /// Installs a version of a rule set (TOML).
     pub fn install_rules(&self, text: &str) -> Result<(RuleSet, LogPosition), ActError> {
+        let actor = self.permitted(Action::InstallRules)?;
         let rules = RuleSet::parse(text).map_err(mistakes("the rule set"))?;
-        if let Some(old) = self.rules(&rules.name)?
+        let old = self.rules(&rules.name)?;
+        if let Some(old) = &old
             && rules.version <= old.version
         {
             let message = format!(
@@ -70,76 +109,45 @@ impl Enclave {
             );
             return Err(ActError::Already(message));
         }
+        // A new name is measured by the standard, once there are two people who could let it through.
+        let standard = match old {
+            None if self.ledger.founded()? => self.rules(RuleSet::standard().name.as_str())?,
+            old => old,
+        };
+        let reasons = standard.map(|standard| rules.weaker_than(&standard)).unwrap_or_default();
+        if !reasons.is_empty() {
+            self.two_people(&actor, Action::InstallRules, text, &reasons)?;
+        }
         let version = rules.version.to_string();
+        let stamp = self.stamp(&actor);
         let place =
-            self.ledger.publish(self.now(), DocumentKind::Rules, &rules.name, &version, text, json!({}))?;
+            self.ledger.publish(stamp, DocumentKind::Rules, &rules.name, &version, text, json!({}))?;
         Ok((rules, place))
     }
+}
 
-    /// Puts a memorandum (TOML) in force between its dates, and opens its account.
-    pub fn sign_memorandum(&self, text: &str) -> Result<(Memorandum, LogPosition), ActError> {
-        let memorandum = Memorandum::parse(text).map_err(mistakes("the memorandum"))?;
-        let missing = |what, name: &str, how| ActError::Missing(what, name.to_owned(), how);
-        let contract = self.contract(&memorandum.contract)?.ok_or_else(|| {
-            missing("contract", &memorandum.contract, "publish it first: `enclave contract publish FILE`")
-        })?;
-        self.rules(&memorandum.rules)?.ok_or_else(|| {
-            missing("rule set", &memorandum.rules, "install it first: `enclave rules install FILE`")
-        })?;
-        let wrong = memorandum.check_against(&contract);
-        if !wrong.is_empty() {
-            return Err(mistakes("the memorandum")(wrong));
-        }
-        if self.memorandum(&memorandum.id)?.is_some() {
-            let message =
-                format!("memorandum `{}` is signed already; a new one needs a new id", memorandum.id);
-            return Err(ActError::Already(message));
-        }
-        let place = self.ledger.sign(self.now(), &memorandum, text, contract.pool_rho)?;
-        Ok((memorandum, place))
-    }
+/// Tag of columns that make inner beliefs and values visible (内心の自由).
+const INNER_LIFE: &str = "inner-life";
 
-    /// Ends a memorandum before its date.
-    pub fn end_memorandum(&self, id: &str) -> Result<LogPosition, ActError> {
-        if self.memorandum(id)?.is_none() {
-            return Err(ActError::Missing(
-                "memorandum",
-                id.to_owned(),
-                "`enclave memorandum list` shows them",
-            ));
-        }
-        if self.ledger.ended(id)?.is_some() {
-            return Err(ActError::Already(format!("memorandum `{id}` has ended already")));
-        }
-        Ok(self.ledger.end_memorandum(self.now(), id)?)
+/// Why a version of a contract takes a steward and a member of the board: a larger pool, or a column that is newly
+/// tagged `inner-life`.
+fn widened(old: Option<&Contract>, new: &Contract) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Some(old) = old
+        && let Some(cap) = old.pool_rho
+        && new.pool_rho.is_none_or(|pool| pool > cap)
+    {
+        let to = new.pool_rho.map_or("no cap".to_owned(), |pool| pool.to_string());
+        reasons.push(format!("the pool grows from {cap} to {to}"));
     }
-
-    /// Takes records in: validates, pseudonymises, encrypts, and puts a new snapshot in force; all or nothing.
-    pub fn ingest(
-        &self,
-        contract: &str,
-        inputs: &[Input],
-        progress: vault::ingest::Progress<'_>,
-    ) -> Result<Ingested, ActError> {
-        let contract = self.contract(contract)?.ok_or_else(|| {
-            ActError::Missing(
-                "contract",
-                contract.to_owned(),
-                "publish it first: `enclave contract publish FILE`",
-            )
-        })?;
-        // Logged before it is in force: no question reads a snapshot that the log does not know. No numbers of
-        // rows: the log is for everybody.
-        let announce = |ingested: &Ingested| {
-            let facts = json!({
-                "contract": contract.name,
-                "version": contract.version.to_string(),
-                "snapshot": ingested.snapshot_id,
-                "manifest_sha256": ingested.manifest_sha256,
-                "tables": inputs.iter().map(|input| input.table.as_str()).collect::<Vec<_>>(),
-            });
-            self.ledger.append(self.now(), Event::Ingest, facts).map(drop).map_err(|error| error.to_string())
-        };
-        Ok(self.vault.ingest(&contract, inputs, progress, &announce)?)
+    let inner = |column: &Column| column.tags.iter().any(|tag| tag == INNER_LIFE);
+    for table in &new.tables {
+        for column in table.columns.iter().filter(|column| inner(column)) {
+            let before = old.and_then(|old| old.table(&table.name)?.column(&column.name));
+            if !before.is_some_and(inner) {
+                reasons.push(format!("`{}.{}` is newly tagged `{INNER_LIFE}`", table.name, column.name));
+            }
+        }
     }
+    reasons
 }

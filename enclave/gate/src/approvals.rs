@@ -3,10 +3,11 @@
 use std::fmt;
 
 use disclosure_rules::rules::TierRules;
-use ledger::{Approval, Case, CaseState, Cast, Vote, VoteError};
+use ledger::{Approval, Case, CaseState, Cast, Vote};
 use queries::{Concern, PrivatePlan, Refusal, Rule};
 use serde_json::json;
 
+use crate::acts::ActError;
 use crate::answered::Answered;
 use crate::ask::{Agreement, Failure};
 use crate::enclave::Enclave;
@@ -114,9 +115,21 @@ impl Enclave {
         self.ledger.approvals()
     }
 
-    /// A member's vote, or the answer of whoever asks.
-    pub fn vote(&self, id: u64, person: &str, vote: Vote, reason: &str) -> Result<Approval, VoteError> {
-        self.ledger.vote(self.now(), id, person, vote, reason)
+    /// The vote of a registered member of the board, or the answer of whoever asks.
+    pub fn vote(&self, id: u64, person: &str, vote: Vote, reason: &str) -> Result<Approval, ActError> {
+        if vote != Vote::Answer && !self.may_vote(person)? {
+            let message = "only a member of the board who is registered votes: `enclave people add` by a steward";
+            return Err(ActError::Denied(message.to_owned()));
+        }
+        let asker = self.ledger.approval(id)?.map(|case| case.person);
+        let own = |asker: String| asker == person || person.ends_with(&format!("/{asker}"));
+        if vote == Vote::Answer && !asker.is_none_or(own) {
+            return Err(ActError::Denied("only whoever asks answers the board".to_owned()));
+        }
+        if vote != Vote::Answer {
+            self.ledger.note_seen(self.now(), person)?;
+        }
+        Ok(self.ledger.vote(self.now(), id, person, vote, reason)?)
     }
 
     /// Votes and answers as a reader may see them now.

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use gate::Account;
+use gate::{Account, Action};
 use ledger::DocumentKind;
 use serde_json::json;
 
 use crate::args::{Budget, ListFormat};
-use crate::command::open;
+use crate::command::open_for;
 use crate::outcome::{Done, Outcome, put};
 
 pub(crate) fn run(home: &Path, args: &Budget) -> Done {
-    let enclave = open(home)?;
+    let enclave = open_for(home, Action::ReadBudget)?;
     let mut accounts = Vec::new();
     let mut contracts = Vec::new();
     for document in enclave.ledger().documents(DocumentKind::Memorandum)? {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use gate::Action;
 use ledger::{PublicKey, exported_key, verify_export};
 
 use crate::args::{Log, LogCommand};
-use crate::command::{open, read};
+use crate::command::{open_for, read};
 use crate::outcome::{Done, Outcome, put, say};
 
 /// Leaves that are read at once.
@@ -16,7 +17,7 @@ pub(crate) fn run(home: &Path, args: &Log) -> Done {
         LogCommand::List => list(home),
         LogCommand::Show { index } => show(home, *index),
         LogCommand::Export { dir } => {
-            let enclave = open(home)?;
+            let enclave = open_for(home, Action::ExportLog)?;
             let exported =
                 enclave.ledger().export(dir).map_err(|error| Outcome::Invalid(error.to_string()))?;
             put(format!("exported {} leaves to `{}`\n", exported.size, dir.display()).as_bytes())?;
@@ -33,7 +34,7 @@ pub(crate) fn run(home: &Path, args: &Log) -> Done {
 }
 
 fn list(home: &Path) -> Done {
-    let enclave = open(home)?;
+    let enclave = open_for(home, Action::ReadLog)?;
     let mut from = 0;
     loop {
         let leaves = enclave.ledger().leaves(from, PAGE)?;
@@ -61,7 +62,7 @@ fn summary(body: &str) -> String {
     let text = |name: &str| facts.get(name).and_then(|value| value.as_str()).map(str::to_owned);
     let number = |name: &str| facts.get(name).and_then(serde_json::Value::as_u64);
     let mut parts: Vec<String> =
-        ["document", "name", "version", "memorandum", "person", "contract", "rule", "sql"]
+        ["act", "document", "name", "version", "memorandum", "person", "contract", "cohort", "rule", "sql"]
             .iter()
             .filter_map(|name| text(name))
             .collect();
@@ -75,7 +76,7 @@ fn summary(body: &str) -> String {
 }
 
 fn show(home: &Path, index: u64) -> Done {
-    let leaf = open(home)?.ledger().leaf(index)?;
+    let leaf = open_for(home, Action::ReadLog)?.ledger().leaf(index)?;
     let leaf = leaf.ok_or_else(|| Outcome::Invalid(format!("the log has no leaf {index}")))?;
     let body: serde_json::Value = serde_json::from_str(&leaf.body).unwrap_or_default();
     let hash: String = leaf.hash.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -109,7 +110,7 @@ fn verify_folder(dir: &Path, key: Option<&Path>) -> Done {
 }
 
 fn verify_own(home: &Path, key: Option<&Path>) -> Done {
-    let enclave = open(home)?;
+    let enclave = open_for(home, Action::ReadLog)?;
     if given_key(key)?.is_some_and(|key| key != *enclave.public_key()) {
         return Err(Outcome::Invalid("not verified: the log is signed by another key".to_owned()));
     }
