@@ -8,10 +8,12 @@
 //! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `log`
 //! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
 //! `disclosures` (log before answer; replay) · `approvals` (what waits for the board) ·
-//! `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) · `tiles` (C2SP layout) ·
+//! `act` (what else is done) · `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
+//! `statement` (charge by charge) · `receipt` (what a researcher keeps) · `recompute` (accounts out of an export) · `tiles` (C2SP layout) ·
 //! `export` (the folder for the board) · `verify` (which trusts nothing but that folder and a key).
 
 mod accounts;
+mod act;
 mod approvals;
 mod audit;
 mod base64;
@@ -24,13 +26,17 @@ mod factor;
 mod key;
 mod log;
 mod people;
+mod receipt;
+mod recompute;
 mod stamp;
+mod statement;
 mod store;
 mod tiles;
 mod tree;
 mod verify;
 
 pub use accounts::{AccountKind, DebitError, Question};
+pub use act::{Act, RecordsAct, ReviewAct};
 pub use approvals::{Approval, Case, CaseState, Cast, Vote, VoteError};
 pub use audit::{Discrepancy, Recomputed};
 pub use disclosures::{Disclosure, ReplayKey};
@@ -40,7 +46,10 @@ pub use factor::{CodeUse, Factor, LOCKED_MINUTES, WRONG_CODES};
 pub use key::{KeyError, LogKey, PublicKey};
 pub use log::{Event, Leaf, LeafKind, LogPosition};
 pub use people::{DORMANT_DAYS, PeopleError, PersonChange, Registered};
+pub use receipt::{Receipt, ReceiptError, VerifiedReceipt};
+pub use recompute::{Counted, Recount, RecountError, recount};
 pub use stamp::Stamp;
+pub use statement::{Entry, Forecast, forecast};
 pub use store::{Ledger, LedgerError};
 pub use tree::{Hash, verify_consistency, verify_inclusion};
 pub use verify::{Fault, Verified, VerifyError, exported_key, verify_export};

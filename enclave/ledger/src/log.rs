@@ -30,6 +30,12 @@ pub enum LeafKind {
     Ingest,
     /// Keys were rotated, destroyed, dealt in shares or recovered.
     Keys,
+    /// Records were found, corrected, deleted, handed over or disposed of.
+    Records,
+    /// A member reviewed the log: a note, or a sign-off.
+    Review,
+    /// The log was exported, or the public register was made from it.
+    Published,
     /// A question was charged.
     Question,
     /// A question was refused.
@@ -53,13 +59,16 @@ pub enum LeafKind {
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 16] = [
+    const ALL: [LeafKind; 19] = [
         LeafKind::Init,
         LeafKind::Publish,
         LeafKind::Signature,
         LeafKind::End,
         LeafKind::Ingest,
         LeafKind::Keys,
+        LeafKind::Records,
+        LeafKind::Review,
+        LeafKind::Published,
         LeafKind::Question,
         LeafKind::Refusal,
         LeafKind::Release,
@@ -81,6 +90,9 @@ impl LeafKind {
             LeafKind::End => "end",
             LeafKind::Ingest => "ingest",
             LeafKind::Keys => "keys",
+            LeafKind::Records => "records",
+            LeafKind::Review => "review",
+            LeafKind::Published => "published",
             LeafKind::Question => "question",
             LeafKind::Refusal => "refusal",
             LeafKind::Release => "release",
@@ -110,6 +122,12 @@ pub enum Event {
     Ingest,
     /// Keys were rotated, destroyed, dealt in shares or recovered.
     Keys,
+    /// Records were found, corrected, deleted, handed over or disposed of.
+    Records,
+    /// A member reviewed the log.
+    Review,
+    /// The log was exported, or the public register was made from it.
+    Published,
     /// A question was refused.
     Refusal,
     /// An answer on record was given again.
@@ -152,6 +170,9 @@ impl Ledger {
             Event::Init => LeafKind::Init,
             Event::Ingest => LeafKind::Ingest,
             Event::Keys => LeafKind::Keys,
+            Event::Records => LeafKind::Records,
+            Event::Review => LeafKind::Review,
+            Event::Published => LeafKind::Published,
             Event::Refusal => LeafKind::Refusal,
             Event::Replay => LeafKind::Replay,
         };

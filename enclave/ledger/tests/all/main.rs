@@ -7,5 +7,6 @@ mod export;
 mod keeping;
 mod people;
 mod pure;
+mod receipts;
 mod tampering;
 mod together;
