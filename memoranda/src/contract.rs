@@ -46,6 +46,9 @@ pub struct Table {
     pub max_rows_per_unit: Option<Rows>,
     /// `enclave:retentionYears`.
     pub retention_years: Option<u32>,
+    /// `enclave:cohort`: the column that says when a pupil finishes compulsory education, a date of birth or a year.
+    /// At most one table of a contract declares it, and that table names the pupil.
+    pub cohort: Option<String>,
     /// Columns of the primary key; empty: none declared.
     pub primary_key: Vec<String>,
     /// Foreign keys to tables of the same contract.

@@ -10,13 +10,17 @@
 //! `rotate` (the life of keys) · `scan` (a table as DataFusion reads it) · [`evaluate`] (a plan's totals, sealed) · [`process`] (memory that
 //! nobody else reads).
 
+mod check;
 mod durable;
 pub mod evaluate;
 mod files;
+mod identity;
 pub mod ingest;
 mod keys;
 mod parquet_key;
+mod pins;
 pub mod process;
+pub mod records;
 mod rotate;
 mod scan;
 mod seal;
@@ -24,12 +28,15 @@ mod snapshot;
 mod storage;
 mod vault;
 
+pub use check::{Checked, Finding, Mend};
 pub use durable::FileError;
 pub use evaluate::EvaluateError;
+pub use identity::Desk;
+pub use ingest::{IngestError, Ingested, Input, Mistake, Mode, Report};
 pub use keys::escrow::EscrowError;
 pub use keys::guard::RootKeyError;
 pub use keys::source::{Pkcs11Key, RootSource, UnknownSource};
-pub use ingest::{IngestError, Ingested, Input, Mistake, Report};
+pub use records::{AnnounceChange, Changed, Expired, Expiry, Held, RecordsError, SnapshotEntry};
 pub use rotate::{AnnounceKeys, KeyEntry, KeyError, Rekeyed, VersionEntry};
 pub use snapshot::{Part, Snapshot, SnapshotData, SnapshotTable};
-pub use vault::{Checked, Setup, Vault, VaultError};
+pub use vault::{Setup, Vault, VaultError};

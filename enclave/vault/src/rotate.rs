@@ -74,7 +74,7 @@ pub struct VersionEntry {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Not a key-encryption key of this home.
-    #[error("there is no key `{0}`; `enclave keys list` shows them")]
+    #[error("there is no key of `{0}`; `enclave keys list` shows them")]
     Unknown(String),
     /// The manifest could not be announced, so that it was not put in force.
     #[error("the keys were not changed: {0}")]
@@ -203,6 +203,12 @@ impl Vault {
         Ok(())
     }
 
+    /// Whether there is a key of a contract's identities, of one cohort or of any.
+    pub fn has_identity_keys(&self, contract: &str, cohort: Option<&str>) -> Result<bool, VaultError> {
+        let held = keys::identities(&self.home)?.held();
+        Ok(held.keys.keys().any(|name| is_of(name, contract, cohort)))
+    }
+
     /// Destroys the keys of a contract's identities, of one cohort or of all, so that names and numbers of these
     /// pupils can be read by nobody any more: neither here, nor from a copy of the home without its root key of that
     /// time. Their attributes stay.
@@ -212,15 +218,7 @@ impl Vault {
         cohort: Option<&str>,
         announce: AnnounceKeys<'_>,
     ) -> Result<(), KeyError> {
-        let wanted = name::identities(contract, cohort.unwrap_or_default());
-        let is_wanted = |name: &str| match cohort {
-            Some(_) => name == wanted,
-            None => name.starts_with(&wanted),
-        };
-        let held = keys::identities(&self.home)?.held();
-        if !held.keys.keys().any(|name| is_wanted(name)) {
-            return Err(KeyError::Unknown(wanted));
-        }
+        let is_wanted = |name: &str| is_of(name, contract, cohort);
         let _lock = self.wait_for(contract)?;
         let mut files = BTreeSet::new();
         for number in snapshot::numbers(&self.storage, contract)? {
@@ -341,6 +339,14 @@ impl Vault {
         })?;
         // Another home with the same store was quicker.
         if in_force { Ok(()) } else { Err(KeyError::Busy(contract)) }
+    }
+}
+
+/// Whether a key is one of a contract's identities, of one cohort or of any.
+fn is_of(key: &str, contract: &str, cohort: Option<&str>) -> bool {
+    match cohort {
+        Some(cohort) => key == name::identities(contract, cohort),
+        None => key.starts_with(&name::identities(contract, "")),
     }
 }
 

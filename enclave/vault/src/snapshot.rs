@@ -13,14 +13,16 @@ use sha2::{Digest, Sha256};
 
 use crate::keys::Keyring;
 use crate::parquet_key::{self, FileKeys};
+use crate::pins::Pin;
 use crate::storage::{Reader, Storage};
-use crate::vault::VaultError;
+use crate::vault::{Vault, VaultError};
 
 /// Bytes of a pseudonym.
 pub(crate) const UNIT_BYTES: i32 = 16;
 
 const MANIFEST_FORMAT: u32 = 2;
-const LARGEST_MANIFEST: u64 = 64 << 20;
+/// Bytes.
+pub(crate) const LARGEST_MANIFEST: u64 = 64 << 20;
 
 /// A snapshot that was read from its manifest. Cheap to clone; later ingests do not change it.
 #[derive(Clone)]
@@ -43,7 +45,10 @@ pub struct SnapshotData {
     pub partitions: u32,
     /// The tables that have been ingested, in the contract's order.
     pub tables: Vec<SnapshotTable>,
+    /// Pseudonyms of pupils whose records are kept beyond their time.
+    pub(crate) kept: Vec<String>,
     pub(crate) storage: Storage,
+    pin: Option<Pin>,
 }
 
 /// One table.
@@ -95,6 +100,16 @@ impl SnapshotData {
     pub fn table(&self, name: &str) -> Option<&SnapshotTable> {
         self.tables.iter().find(|table| table.name == name)
     }
+
+    /// All its files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Part> {
+        self.tables.iter().flat_map(|table| table.parts.iter().chain(&table.identity))
+    }
+
+    /// Whether it cannot expire as long as it is here.
+    pub fn is_pinned(&self) -> bool {
+        self.pin.is_some()
+    }
 }
 
 impl fmt::Debug for Part {
@@ -133,6 +148,9 @@ pub(crate) struct Manifest {
     pub(crate) number: u64,
     pub(crate) partitions: u32,
     pub(crate) tables: Vec<TableEntry>,
+    /// Pseudonyms, in hexadecimal, of pupils whose records are kept beyond their time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kept: Vec<String>,
 }
 
 /// One table of a manifest.
@@ -198,6 +216,7 @@ impl Manifest {
             number,
             partitions: 1,
             tables: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -243,6 +262,22 @@ pub(crate) fn current(
     newest.map(|number| load(storage, keys, contract, number)).transpose()
 }
 
+/// The snapshot in force, which does not expire as long as it is held.
+pub(crate) fn pinned(vault: &Vault, contract: &str) -> Result<Option<Snapshot>, VaultError> {
+    loop {
+        let Some(newest) = numbers(&vault.storage, contract)?.last().copied() else { return Ok(None) };
+        let pin = Pin::take(&vault.home, contract, newest)?;
+        // It may have expired before it was pinned; then there is a newer one.
+        if numbers(&vault.storage, contract)?.contains(&newest) {
+            let snapshot = load(&vault.storage, &vault.keys, contract, newest)?;
+            let held = Arc::try_unwrap(snapshot.0).map(|data| SnapshotData { pin: Some(pin), ..data });
+            return held
+                .map(|data| Some(Snapshot(Arc::new(data))))
+                .map_err(|_| damaged_manifest(contract, newest));
+        }
+    }
+}
+
 /// A snapshot by its number.
 pub(crate) fn load(
     storage: &Storage,
@@ -273,7 +308,9 @@ pub(crate) fn load(
         manifest_sha256,
         partitions: manifest.partitions,
         tables,
+        kept: manifest.kept,
         storage: storage.clone(),
+        pin: None,
     })))
 }
 
@@ -339,7 +376,7 @@ pub(crate) fn manifest_path(contract: &str, number: u64) -> String {
     format!("{}/{}", manifests_folder(contract), manifest_name(number))
 }
 
-fn manifest_name(number: u64) -> String {
+pub(crate) fn manifest_name(number: u64) -> String {
     format!("{number:08}")
 }
 

@@ -7,7 +7,8 @@ use memoranda::Contract;
 use zeroize::Zeroizing;
 
 use crate::durable::{self, At};
-use crate::ingest::{self, Announce, IngestError, Ingested, Input, Progress};
+use crate::identity::Desk;
+use crate::ingest::{self, Announce, IngestError, Ingested, Input, Mode, Progress, staging};
 use crate::keys::Keyring;
 use crate::keys::escrow::EscrowError;
 use crate::keys::guard::RootKeyError;
@@ -80,6 +81,9 @@ pub enum VaultError {
     /// No randomness.
     #[error("the operating system's random generator failed")]
     NoRandom,
+    /// A fault of this program.
+    #[error("the vault failed: {0}")]
+    Engine(&'static str),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] durable::FileError),
@@ -89,15 +93,6 @@ impl From<NoRandom> for VaultError {
     fn from(_: NoRandom) -> VaultError {
         VaultError::NoRandom
     }
-}
-
-/// What [`Vault::check`] has read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checked {
-    /// Number of files.
-    pub files: u64,
-    /// Their length in all.
-    pub bytes: u64,
 }
 
 impl std::fmt::Debug for Vault {
@@ -146,9 +141,20 @@ impl Vault {
         self.keys.open_manifest(&format!("small {name}"), sealed)
     }
 
-    /// The snapshot in force, or `None` before the first ingest.
+    /// The snapshot in force, or `None` before the first ingest. It does not expire as long as it is held.
     pub fn snapshot(&self, contract: &str) -> Result<Option<Snapshot>, VaultError> {
-        snapshot::current(&self.storage, &self.keys, contract)
+        snapshot::pinned(self, contract)
+    }
+
+    /// Finishes putting a manifest in force that was announced with this digest when the machine stopped; whether
+    /// there was one.
+    pub fn finish_switch(&self, contract: &str, manifest_sha256: &str) -> Result<bool, VaultError> {
+        staging::finish(&self.storage, contract, manifest_sha256)
+    }
+
+    /// The door to names and numbers.
+    pub fn desk(&self) -> Result<Desk<'_>, VaultError> {
+        Desk::open(self)
     }
 
     /// Reads files of records, checks them against the contract, and puts a new snapshot in force; or leaves
@@ -160,23 +166,18 @@ impl Vault {
         progress: Progress<'_>,
         announce: Announce<'_>,
     ) -> Result<Ingested, IngestError> {
-        ingest::ingest(self, contract, inputs, progress, announce)
+        self.ingest_as(Mode::Replace, contract, inputs, progress, announce)
     }
 
-    /// Compares every file of the snapshot in force with the digest in its manifest.
-    pub fn check(&self, contract: &str) -> Result<Checked, VaultError> {
-        let mut checked = Checked { files: 0, bytes: 0 };
-        let Some(snapshot) = self.snapshot(contract)? else {
-            return Ok(checked);
-        };
-        for part in snapshot.tables.iter().flat_map(|table| table.parts.iter().chain(&table.identity)) {
-            let digest = self.storage.digest(&part.path)?;
-            if digest.as_ref() != Some(&(part.size, part.entry.sha256.clone())) {
-                return Err(VaultError::Damaged(part.entry.place.clone()));
-            }
-            checked.files += 1;
-            checked.bytes += part.size;
-        }
-        Ok(checked)
+    /// The same, where rows may come to those that a table has.
+    pub fn ingest_as(
+        &self,
+        mode: Mode,
+        contract: &Contract,
+        inputs: &[Input],
+        progress: Progress<'_>,
+        announce: Announce<'_>,
+    ) -> Result<Ingested, IngestError> {
+        ingest::ingest(self, contract, inputs, mode, progress, announce)
     }
 }

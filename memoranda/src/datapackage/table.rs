@@ -6,7 +6,7 @@ use disclosure_rules::Rows;
 use serde_json::{Value, json};
 
 use super::{enclave_properties, field, identifier, title, unsupported};
-use crate::contract::{Column, Lineage, Role, Table};
+use crate::contract::{Column, Kind, Lineage, Role, Table};
 use crate::reader::{Node, Reader, list};
 
 /// A table whose references are not resolved yet, with the places to report them at.
@@ -65,13 +65,24 @@ pub(super) fn read_all(package: &Node<'_>, reader: &mut Reader) -> Vec<Draft> {
                 format!("a table `{}` stands above; upper and lower case count alike", draft.table.name);
             reader.mistake(&format!("{}/name", draft.at), message);
         }
+        if let (Some(_), Some(other)) =
+            (&draft.table.cohort, drafts.iter().find(|other: &&Draft| other.table.cohort.is_some()))
+        {
+            let message = format!("the table `{}` tells the cohort already", other.table.name);
+            reader.mistake(&format!("{}/enclave:cohort", draft.at), message);
+        }
         drafts.push(draft);
     }
     drafts
 }
 
-const RESOURCE: &[&str] =
-    &["enclave:public", "enclave:unitKey", "enclave:maxRowsPerUnit", "enclave:retentionYears"];
+const RESOURCE: &[&str] = &[
+    "enclave:public",
+    "enclave:unitKey",
+    "enclave:maxRowsPerUnit",
+    "enclave:retentionYears",
+    "enclave:cohort",
+];
 
 fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Draft> {
     if !reader.object(node) {
@@ -94,6 +105,7 @@ fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Draft> {
             lineage: Lineage::Public,
             max_rows_per_unit: max_rows,
             retention_years: retention,
+            cohort: None,
             primary_key: Vec::new(),
             foreign_keys: Vec::new(),
             columns: Vec::new(),
@@ -115,6 +127,9 @@ fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Draft> {
         }
     }
     read_lineage(node, &mut draft, reader);
+    if let Some(cohort) = node.get("enclave:cohort") {
+        read_cohort(&cohort, &mut draft, reader);
+    }
     Some(draft)
 }
 
@@ -273,6 +288,25 @@ fn read_lineage(node: &Node<'_>, draft: &mut Draft, reader: &mut Reader) {
             }
         }
         _ => reader.mistake(&key.at, "must be the name of a column, or `{\"via\": table}`"),
+    }
+}
+
+/// `enclave:cohort`: a column of dates of birth or of years, in a table that names the pupil.
+fn read_cohort(node: &Node<'_>, draft: &mut Draft, reader: &mut Reader) {
+    let Some(name) = reader.text(node) else { return };
+    if draft.is_public || draft.via_at.is_some() {
+        return reader.mistake(&node.at, "only a table that names the pupil tells its cohort");
+    }
+    match draft.column(&name) {
+        None if draft.has_unread => {}
+        None => reader.mistake(&node.at, format!("no column `{name}` in this table")),
+        Some(column) if column.role == Role::Unit => {
+            reader.mistake(&node.at, format!("`{name}` names the pupil, not its cohort"));
+        }
+        Some(column) if !matches!(column.kind, Kind::Date | Kind::Integer) && !draft.untyped.contains(&name) => {
+            reader.mistake(&node.at, format!("`{name}` must be a date of birth, or the year of leaving school"));
+        }
+        Some(_) => draft.table.cohort = Some(name),
     }
 }
 

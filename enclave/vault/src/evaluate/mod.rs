@@ -8,6 +8,7 @@
 
 mod bounds;
 mod contribute;
+mod damage;
 mod engine;
 mod numbering;
 mod race;
@@ -48,12 +49,21 @@ pub enum EvaluateError {
     /// Time, memory or groups ran out, or the engine failed.
     #[error("the question could not be carried out within its limits")]
     Failed,
+    /// A file that the stage reads is not the one that was written: known before any number comes out.
+    #[error("`{0}` is damaged: it is not what the vault wrote there")]
+    Damaged(String),
+    /// Rows could not be read; [`damage`] says why.
+    #[error("the question could not be carried out within its limits")]
+    Unread,
 }
 
 impl From<DataFusionError> for EvaluateError {
-    fn from(_: DataFusionError) -> EvaluateError {
+    fn from(error: DataFusionError) -> EvaluateError {
         // The engine's own words may quote a value.
-        EvaluateError::Failed
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => EvaluateError::Failed,
+            _ => EvaluateError::Unread,
+        }
     }
 }
 
@@ -70,6 +80,7 @@ impl Vault {
         if stage.groupings().iter().any(|grouping| grouping.unknown_keys) {
             return Ok(GroupKeys::Unknown);
         }
+        let source = stage.source();
         let (engine, tables, stage) =
             (Engine::new(limits, &snapshot.storage)?, StoredTables::of(snapshot), stage.clone());
         within(limits, async move {
@@ -90,6 +101,10 @@ impl Vault {
             Ok(GroupKeys::Public(keys))
         })
         .await
+        .map_err(|error| match error {
+            EvaluateError::Unread => damage::named(source, snapshot),
+            error => error,
+        })
     }
 
     /// The exact totals of a stage, sealed under `digest`; `bindings` are the constants that earlier releases
@@ -104,7 +119,10 @@ impl Vault {
         limits: &Limits,
     ) -> Result<Exact, EvaluateError> {
         let job = Arc::new(Job::new(stage, bindings, snapshot, limits)?);
-        within(limits, async move { Ok(Exact::seal(digest, job.run().await?.into_groups())) }).await
+        match within(limits, async move { Ok(Exact::seal(digest, job.run().await?.into_groups())) }).await {
+            Err(EvaluateError::Unread) => Err(damage::named(stage.source(), snapshot)),
+            evaluated => evaluated,
+        }
     }
 }
 

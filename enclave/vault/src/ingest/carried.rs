@@ -10,13 +10,14 @@ use super::rows::CHUNK_ROWS;
 use super::table::{Values, place, via_key};
 use super::{IngestError, Job};
 use crate::files;
+use crate::identity;
 use crate::keys::ring::Ring;
-use crate::snapshot::{Part, SnapshotTable, TableEntry, UNIT_COLUMN, data_type, stored_columns};
+use crate::snapshot::{Part, PartEntry, SnapshotTable, TableEntry, UNIT_COLUMN, data_type, stored_columns};
 use crate::vault::VaultError;
 
 /// The primary key of a table that is not read.
 pub(super) fn keys(job: &Job<'_>, table: &str) -> Result<Keys, IngestError> {
-    let (Some(stored), Some(table)) = (job.plan.carried(table), job.contract.table(table)) else {
+    let (Some(stored), Some(table)) = (job.plan.stored(table), job.contract.table(table)) else {
         return Err(IngestError::Engine(format!("no table `{table}` to refer to")));
     };
     let unsatisfied = "its key holds an identifier";
@@ -62,6 +63,20 @@ pub(super) fn entry(stored: &SnapshotTable, contract: &Contract) -> TableEntry {
         parts: entries(&stored.parts),
         identity: entries(&stored.identity),
     }
+}
+
+/// The identity files of a table, where pupils have changed their cohort.
+pub(super) fn rehomed(
+    job: &Job<'_>,
+    table: &Table,
+    entry: &TableEntry,
+) -> Result<Vec<PartEntry>, IngestError> {
+    let part = |entry: &PartEntry| {
+        let part = Part::of(Arc::new(entry.clone()), &job.vault.keys, &job.vault.storage);
+        part.ok_or_else(|| VaultError::Damaged(entry.place.clone()))
+    };
+    let old = entry.identity.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+    Ok(identity::rehome(job.desk, job.staging, job.contract, table, &old, &job.cohorts.borrow())?)
 }
 
 /// Hashes over some columns of a stored table. The unit column can stand in a key only as a pseudonym, and

@@ -276,7 +276,7 @@ impl Cells {
 }
 
 /// `3`, `-3`, and `3.0` as spreadsheets and data frames write it.
-fn parse_integer(text: &str) -> Option<i64> {
+pub(super) fn parse_integer(text: &str) -> Option<i64> {
     match text.split_once('.') {
         None => text.parse().ok(),
         Some((whole, fraction)) => {

@@ -4,32 +4,35 @@
 //!
 //! In reading order: `plan` (which tables are read, carried over, refused) · `csv_input`, `parquet_input`
 //! (files → values) · `cells`, `rows` (values → checked chunks) · `table` (chunks → pseudonyms, keys,
-//! buckets) · `buckets` (bounded memory) · `references` (keys across tables) · `write` (buckets → files) ·
+//! buckets) · `buckets` (bounded memory) · `references` (keys across tables) · `merge` (rows that come to those in the store) · `write` (buckets → files) ·
 //! `staging` (one at a time, and all or nothing) · `report` (what is wrong).
 
 mod buckets;
 mod carried;
 mod cells;
 mod csv_input;
+mod merge;
 mod parquet_input;
 mod plan;
 mod references;
 mod report;
 mod rows;
 pub(crate) mod staging;
+pub(crate) mod stored;
 mod table;
 mod write;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use memoranda::Contract;
+use disclosure_rules::value::Day;
+use memoranda::{Contract, Kind};
 
 pub use report::{Mistake, Report};
 
 use crate::durable::FileError;
-use crate::keys::{self, ring::Ring};
-use crate::snapshot::Manifest;
+use crate::identity::{Cohorts, Desk, declaring, is_named};
+use crate::snapshot::{self, Manifest};
 use crate::vault::{Vault, VaultError};
 use plan::Plan;
 use report::Reporter;
@@ -42,6 +45,18 @@ pub struct Input {
     pub table: String,
     /// The file.
     pub path: PathBuf,
+}
+
+/// What is done with the rows that a table has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The file takes their place.
+    #[default]
+    Replace,
+    /// The file's rows come to them; a key that is there already is a mistake.
+    Append,
+    /// The file's rows come to them, and take the place of those with the same primary key.
+    Upsert,
 }
 
 /// Called with the bytes read so far, and the bytes to read in all.
@@ -92,6 +107,11 @@ pub enum IngestError {
         /// The one it refers to.
         to: String,
     },
+    /// Rows of a table without a primary key cannot be told apart.
+    #[error(
+        "the table `{0}` has no primary key, by which rows would be replaced; append to it, or ingest it whole"
+    )]
+    NoKey(String),
     /// A table in the store was checked against another definition.
     #[error("the table `{0}` in the store was checked against another definition of it; ingest it again")]
     Outdated(String),
@@ -151,28 +171,36 @@ pub(crate) fn ingest(
     vault: &Vault,
     contract: &Contract,
     inputs: &[Input],
+    mode: Mode,
     progress: Progress<'_>,
     announce: Announce<'_>,
 ) -> Result<Ingested, IngestError> {
-    ingest_within(vault, contract, inputs, progress, announce, BUDGET)
+    ingest_within(vault, contract, inputs, mode, progress, announce, BUDGET)
 }
 
 fn ingest_within(
     vault: &Vault,
     contract: &Contract,
     inputs: &[Input],
+    mode: Mode,
     progress: Progress<'_>,
     announce: Announce<'_>,
     budget: Budget,
 ) -> Result<Ingested, IngestError> {
     let _lock = staging::lock(&vault.home, &contract.name)?;
-    let current = vault.snapshot(&contract.name)?;
+    let current = match snapshot::current(&vault.storage, &vault.keys, &contract.name) {
+        // What is damaged is replaced as a whole.
+        Err(VaultError::Damaged(_)) if mode == Mode::Replace && names_every_table(contract, inputs) => None,
+        current => current?,
+    };
     staging::clean(vault, &contract.name)?;
-    let plan = Plan::new(contract, inputs, current.as_ref(), &budget)?;
+    let plan = Plan::new(contract, inputs, mode, current.as_ref(), &budget)?;
     let report = Reporter::new(inputs.iter().map(|input| input.path.display().to_string()).collect());
     let staging = Staging::create(vault, &contract.name)?;
-    let (identities, plan, staging, report) = (&*keys::identities(&vault.home)?, &plan, &staging, &report);
-    let job = Job { vault, identities, contract, plan, staging, report, budget };
+    let desk = Desk::open(vault)?;
+    let cohorts = RefCell::new(known_cohorts(&desk, contract, &plan)?);
+    let (desk, plan, staging, report) = (&desk, &plan, &staging, &report);
+    let job = Job { vault, desk, cohorts: &cohorts, contract, plan, staging, report, budget };
 
     let mut read = table::read_all(&job, progress)?;
     table::check_references(&job, &read)?;
@@ -183,28 +211,71 @@ fn ingest_within(
     let mut manifest =
         Manifest::new(&contract.name, &contract.version.to_string(), staging.id(), staging.number());
     manifest.partitions = plan.partitions;
+    manifest.kept = current.as_ref().map(|current| current.kept.clone()).unwrap_or_default();
     let mut tables = Vec::new();
     for table in &contract.tables {
-        if let Some(table) = read.remove(&table.name) {
-            tables.push((table.entry.name.clone(), table.entry.rows));
-            manifest.tables.push(table.entry);
-        } else if let Some(table) = plan.carried.iter().find(|carried| carried.name == table.name) {
-            manifest.tables.push(carried::entry(table, contract));
+        let mut entry = if let Some(done) = read.remove(&table.name) {
+            tables.push((table.name.clone(), done.entry.rows));
+            done.entry
+        } else if let Some(stored) = plan.carried.iter().find(|carried| carried.name == table.name) {
+            carried::entry(stored, contract)
+        } else {
+            continue;
+        };
+        if plan.tells_cohorts() && plan.stored(&table.name).is_some() && is_named(table) {
+            entry.identity = carried::rehomed(&job, table, &entry)?;
         }
+        manifest.tables.push(entry);
     }
     let snapshot_id = manifest.id.clone();
     let ingested = RefCell::new(Ingested { snapshot_id, tables, manifest_sha256: String::new() });
-    staging.commit(&manifest, &|digest| {
+    let in_force = staging.commit(&manifest, |digest| {
         ingested.borrow_mut().manifest_sha256 = digest;
         announce(&ingested.borrow()).map_err(IngestError::NotAnnounced)
     })?;
-    Ok(ingested.into_inner())
+    // Another home with the same store was quicker.
+    if in_force { Ok(ingested.into_inner()) } else { Err(IngestError::Busy(contract.name.clone())) }
+}
+
+fn names_every_table(contract: &Contract, inputs: &[Input]) -> bool {
+    contract.tables.iter().all(|table| inputs.iter().any(|input| input.table == table.name))
+}
+
+/// What the store says of cohorts, where somebody is to be filed by it.
+fn known_cohorts(desk: &Desk<'_>, contract: &Contract, plan: &Plan<'_>) -> Result<Cohorts, IngestError> {
+    let stored = declaring(contract).and_then(|(table, _)| plan.stored(&table.name));
+    match stored.filter(|_| plan.tells_cohorts() || plan.reads.iter().any(|read| is_named(read.table))) {
+        Some(stored) => Ok(Cohorts::stored(desk, contract, stored)?),
+        None => Ok(Cohorts::empty(contract)),
+    }
+}
+
+/// The part that a pupil is in, of so many.
+pub(crate) fn part_of(unit: &[u8; 16], partitions: u32) -> usize {
+    buckets::bucket_of(unit, partitions.trailing_zeros())
+}
+
+/// The parts that suit a table of so many rows: a power of two.
+pub(crate) fn parts_for(rows: u64) -> u32 {
+    plan::parts_for(rows, BUDGET.part)
+}
+
+/// The text over which the pseudonym of a pupil's number is made; `None` where it is no such number.
+pub(crate) fn unit_text(kind: Kind, number: &str) -> Option<String> {
+    let number = number.trim();
+    match kind {
+        Kind::Integer => cells::parse_integer(number).map(|number| number.to_string()),
+        Kind::Text => Some(number.to_owned()).filter(|number| !number.is_empty()),
+        Kind::Date => Day::parse(number).map(|day| day.to_string()),
+        Kind::Boolean | Kind::Number | Kind::DateTime => None,
+    }
 }
 
 /// One ingest, as its steps see it.
 struct Job<'a> {
     vault: &'a Vault,
-    identities: &'a Ring,
+    desk: &'a Desk<'a>,
+    cohorts: &'a RefCell<Cohorts>,
     contract: &'a Contract,
     plan: &'a Plan<'a>,
     staging: &'a Staging,
@@ -218,4 +289,4 @@ fn engine(error: impl std::fmt::Display) -> IngestError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,7 +9,7 @@ use memoranda::{Contract, Lineage, Table};
 use serde_json::json;
 
 use super::buckets::MOST_BUCKETS;
-use super::{Budget, IngestError, Input, csv_input, parquet_input};
+use super::{Budget, IngestError, Input, Mode, csv_input, parquet_input};
 use crate::durable::At;
 use crate::snapshot::{Snapshot, SnapshotTable, sha256_hex};
 
@@ -23,6 +23,8 @@ pub(super) struct Plan<'a> {
     pub(super) reads: Vec<Read<'a>>,
     /// Tables of the snapshot in force that stay as they are.
     pub(super) carried: Vec<&'a SnapshotTable>,
+    /// What is done with the rows that a table has.
+    pub(super) mode: Mode,
     /// Parts of every private table.
     pub(super) partitions: u32,
 }
@@ -38,6 +40,8 @@ pub(super) struct Read<'a> {
     pub(super) size: u64,
     /// Buckets that let one be sorted in memory.
     pub(super) buckets: u32,
+    /// The table in the store that its rows are added to.
+    pub(super) base: Option<&'a SnapshotTable>,
 }
 
 /// Format of a file.
@@ -51,6 +55,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(
         contract: &'a Contract,
         inputs: &'a [Input],
+        mode: Mode,
         current: Option<&'a Snapshot>,
         budget: &Budget,
     ) -> Result<Plan<'a>, IngestError> {
@@ -66,6 +71,9 @@ impl<'a> Plan<'a> {
             };
             if !given.insert(table.name.as_str()) {
                 return Err(IngestError::GivenTwice(table.name.clone()));
+            }
+            if mode == Mode::Upsert && table.primary_key.is_empty() {
+                return Err(IngestError::NoKey(table.name.clone()));
             }
             reads.push((table, file, &input.path));
         }
@@ -94,15 +102,15 @@ impl<'a> Plan<'a> {
             if table.is_private() {
                 most_rows = most_rows.max(rows);
             }
-            measured.push((Read { table, path, format, file, size, buckets: 1 }, bytes));
+            let base = base(table, mode, current)?;
+            measured.push((Read { table, path, format, file, size, buckets: 1, base }, bytes));
         }
         // Parts of the same number hold the same pupils in all tables, so a table that stays fixes the number.
-        let partitions = match current.filter(|_| carried.iter().any(|table| table.private)) {
+        let bases = measured.iter().filter_map(|(read, _)| read.base);
+        let stays = bases.chain(carried.iter().copied()).any(|table| table.private);
+        let partitions = match current.filter(|_| stays) {
             Some(current) => current.partitions,
-            None => {
-                let parts = most_rows.div_ceil(budget.part).max(most_rows.div_ceil(WORTH_A_CORE).min(4));
-                parts.next_power_of_two().clamp(1, MOST_PARTITIONS) as u32
-            }
+            None => parts_for(most_rows, budget.part),
         };
         let mut reads: Vec<Read<'a>> = measured
             .into_iter()
@@ -113,8 +121,15 @@ impl<'a> Plan<'a> {
                 read
             })
             .collect();
-        reads.sort_by_key(|read| distance(contract, read.table));
-        Ok(Plan { reads, carried, partitions })
+        // Whoever tells the cohorts comes before those who are filed by them.
+        reads.sort_by_key(|read| (distance(contract, read.table), read.table.cohort.is_none()));
+        Ok(Plan { reads, carried, mode, partitions })
+    }
+
+    /// A plan that reads nothing.
+    pub(super) fn nothing(snapshot: &'a Snapshot) -> Plan<'a> {
+        let carried = snapshot.tables.iter().collect();
+        Plan { reads: Vec::new(), carried, mode: Mode::Replace, partitions: snapshot.partitions }
     }
 
     /// The table of that name, if it is read.
@@ -122,9 +137,36 @@ impl<'a> Plan<'a> {
         self.reads.iter().find(|read| read.table.name == table)
     }
 
-    /// The table of that name, if it is carried over.
-    pub(super) fn carried(&self, table: &str) -> Option<&'a SnapshotTable> {
-        self.carried.iter().copied().find(|carried| carried.name == table)
+    /// Whether the table that tells the cohorts is read.
+    pub(super) fn tells_cohorts(&self) -> bool {
+        self.reads.iter().any(|read| read.table.cohort.is_some())
+    }
+
+    /// The table of that name in the store, if it is carried over or added to.
+    pub(super) fn stored(&self, table: &str) -> Option<&'a SnapshotTable> {
+        let bases = self.reads.iter().filter_map(|read| read.base);
+        self.carried.iter().copied().chain(bases).find(|stored| stored.name == table)
+    }
+}
+
+/// The parts that suit a table of so many rows.
+pub(super) fn parts_for(rows: u64, part_rows: u64) -> u32 {
+    let parts = rows.div_ceil(part_rows).max(rows.div_ceil(WORTH_A_CORE).min(4));
+    parts.next_power_of_two().clamp(1, MOST_PARTITIONS) as u32
+}
+
+/// The table in the store that rows are added to.
+fn base<'a>(
+    table: &Table,
+    mode: Mode,
+    current: Option<&'a Snapshot>,
+) -> Result<Option<&'a SnapshotTable>, IngestError> {
+    let stored = current.and_then(|current| current.table(&table.name)).filter(|_| mode != Mode::Replace);
+    match stored {
+        Some(stored) if stored.fingerprint != fingerprint(table) => {
+            Err(IngestError::Outdated(table.name.clone()))
+        }
+        stored => Ok(stored),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Where a key holds the unit column of its table, the hash is over the pseudonym instead, since that is what
 //! the store has of tables of earlier snapshots.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,18 +55,59 @@ impl KeyWriter {
     }
 
     pub(super) fn finish(self) -> Result<Keys, IngestError> {
-        Ok(Keys(self.0.finish()?))
+        Ok(Keys { own: self.0.finish()?, older: None })
     }
 }
 
 /// Keys or references, complete.
-pub(super) struct Keys(Sorted);
+pub(super) struct Keys {
+    own: Sorted,
+    /// Of rows in the store that these were added to.
+    older: Option<Box<Keys>>,
+}
 
 impl Keys {
+    /// These, and those of the rows in the store; where both have a key, it is this one's.
+    pub(super) fn over(self, older: Keys) -> Keys {
+        Keys { older: Some(Box::new(older)), ..self }
+    }
+
     /// The entries of a bucket, by hash and line.
     pub(super) fn entries(&self, bucket: usize) -> Result<Vec<Entry>, IngestError> {
+        let mut entries = self.own_entries(bucket)?;
+        if let Some(older) = &self.older {
+            let mut older = older.entries(bucket)?;
+            older.retain(|older| find(&entries, older.hash).is_none());
+            entries.append(&mut older);
+            entries.sort_unstable();
+        }
+        Ok(entries)
+    }
+
+    /// Calls `both` for each key that stands in the store as well, with the entry there.
+    pub(super) fn each_older(&self, mut both: impl FnMut(&Entry, &Entry)) -> Result<(), IngestError> {
+        let Some(older) = &self.older else { return Ok(()) };
+        for bucket in 0..self.own.count() {
+            let own = self.own_entries(bucket)?;
+            for older in older.entries(bucket)? {
+                find(&own, older.hash).into_iter().for_each(|own| both(own, &older));
+            }
+        }
+        Ok(())
+    }
+
+    /// The hashes of the keys, without those in the store.
+    pub(super) fn hashes(&self) -> Result<HashSet<[u8; 16]>, IngestError> {
+        let mut hashes = HashSet::new();
+        for bucket in 0..self.own.count() {
+            hashes.extend(self.own_entries(bucket)?.iter().map(|entry| entry.hash.to_be_bytes()));
+        }
+        Ok(hashes)
+    }
+
+    fn own_entries(&self, bucket: usize) -> Result<Vec<Entry>, IngestError> {
         let mut entries = Vec::new();
-        self.0.each(bucket, |batch| {
+        self.own.each(bucket, |batch| {
             let hashes = batch.column(0).as_fixed_size_binary();
             let units = batch.column(1).as_fixed_size_binary();
             let lines = batch.column(2).as_primitive::<UInt64Type>();
@@ -86,8 +128,8 @@ impl Keys {
         column: Option<(usize, &str)>,
         report: FileReporter<'_>,
     ) -> Result<(), IngestError> {
-        for bucket in 0..self.0.count() {
-            let entries = self.entries(bucket)?;
+        for bucket in 0..self.own.count() {
+            let entries = self.own_entries(bucket)?;
             for same in entries.chunk_by(|a, b| a.hash == b.hash) {
                 for entry in &same[1..] {
                     let what = if column.is_some() { "value" } else { "key" };
@@ -107,9 +149,9 @@ impl Keys {
         same_unit: bool,
         mut missing: impl FnMut(&Entry),
     ) -> Result<(), IngestError> {
-        for bucket in 0..self.0.count() {
+        for bucket in 0..self.own.count() {
             let parents = parents.entries(bucket)?;
-            for entry in self.entries(bucket)? {
+            for entry in self.own_entries(bucket)? {
                 match find(&parents, entry.hash) {
                     Some(parent) if !same_unit || parent.unit == entry.unit => {}
                     _ => missing(&entry),

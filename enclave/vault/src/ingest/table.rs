@@ -16,7 +16,7 @@ use super::references::{Hashes, KEY_BUCKETS, KeyPart, KeyWriter, Keys, find, pse
 use super::report::{FileReporter, Wrong};
 use super::rows::raw_schema;
 use super::write::{self, KeyCheck};
-use super::{IngestError, Job, Progress, carried, csv_input, engine, parquet_input};
+use super::{IngestError, Job, Mode, Progress, carried, csv_input, engine, parquet_input};
 use crate::snapshot::{TableEntry, UNIT_BYTES, UNIT_COLUMN};
 
 /// Columns that come before the contract's in a routed batch: route and line.
@@ -30,6 +30,8 @@ pub(super) struct Done {
     keys: Option<Keys>,
     /// Its references, by place among its foreign keys.
     references: Vec<(usize, Keys)>,
+    /// Every key that stood in the store still does, and leads to the same pupil.
+    keeps_keys: bool,
 }
 
 /// Reads, checks and writes all tables; what each says about itself is checked.
@@ -89,8 +91,15 @@ pub(super) fn check_references(job: &Job<'_>, done: &HashMap<String, Done>) -> R
                     None => references
                         .check_found(&carried::keys(job, &key.table)?, false, |entry| missing(entry.line))?,
                 }
-            } else if let (Some(stored), Some(parent)) = (job.plan.carried(&table.name), done.get(&key.table))
-            {
+            }
+        }
+    }
+    for table in &job.contract.tables {
+        let Some(stored) = job.plan.stored(&table.name) else { continue };
+        for key in &table.foreign_keys {
+            let parent =
+                done.get(&key.table).filter(|_| right[key.table.as_str()] && right[table.name.as_str()]);
+            if let Some(parent) = parent.filter(|parent| !parent.keeps_keys) {
                 carried::check(job, stored, table, key, parent.keys.as_ref())?;
             }
         }
@@ -147,17 +156,30 @@ fn read_table(
         let name = read.table.columns[column].name.as_str();
         keys.finish()?.check_unique("unique", Some((column, name)), report)?;
     }
-    let keys = intake.keys.take().map(KeyWriter::finish).transpose()?;
-    if let (KeyCheck::Global, Some(keys)) = (&intake.key_check, &keys) {
+    let mut keys = intake.keys.take().map(KeyWriter::finish).transpose()?;
+    let is_global = matches!(intake.key_check, KeyCheck::Global);
+    if let Some(keys) = keys.as_ref().filter(|_| is_global) {
         keys.check_unique("primaryKey", None, report)?;
+    }
+    let referred = job.plan.reads.iter().flat_map(|read| &read.table.foreign_keys);
+    let referred = referred.into_iter().any(|key| key.table == read.table.name);
+    if let Some(own) = keys.take() {
+        let with_older = read.base.is_some() && (is_global || referred);
+        keys = Some(if with_older { own.over(carried::keys(job, &read.table.name)?) } else { own });
+    }
+    if let Some(keys) = keys.as_ref().filter(|_| is_global && job.plan.mode == Mode::Append) {
+        keys.each_older(|own, _| {
+            report.mistake(own.line, None, Wrong::new("primaryKey", "the store has this key already"));
+        })?;
     }
     let references = std::mem::take(&mut intake.references);
     let references = references
         .into_iter()
         .map(|(place, keys)| Ok((place, keys.finish()?)))
         .collect::<Result<_, IngestError>>()?;
-    let entry = write::write_table(job, read, &rows, &intake.key_check)?;
-    Ok(Done { entry, keys, references })
+    let entry = write::write_table(job, read, &rows, &intake.key_check, keys.as_ref())?;
+    let keeps_keys = read.base.is_some() && (job.plan.mode == Mode::Append || !is_global);
+    Ok(Done { entry, keys, references, keeps_keys })
 }
 
 /// Takes the chunks of one table.
@@ -189,7 +211,8 @@ impl<'a> Intake<'a> {
             read,
             schema: routed_schema(table),
             rows: job.buckets(read, if via.is_some() { KEY_BUCKETS } else { read.buckets }),
-            keys: (referenced || matches!(key_check, KeyCheck::Global)).then(writer),
+            keys: (referenced || matches!(key_check, KeyCheck::Global) || job.plan.mode == Mode::Upsert)
+                .then(writer),
             key_check,
             unique: columns.filter(|(_, column)| column.unique).map(|(place, _)| (place, writer())).collect(),
             references: keys
@@ -313,12 +336,7 @@ pub(super) struct Values<'a> {
 
 impl Values<'_> {
     pub(super) fn primary_key(&self) -> Result<Vec<KeyPart>, IngestError> {
-        let unit = self.table.unit_column();
-        let parts = self.table.primary_key.iter().map(|name| match self.units {
-            Some(units) if unit == Some(name) => Ok(KeyPart::Pseudonym(Arc::clone(units))),
-            _ => Ok(KeyPart::Value(Arc::clone(&self.columns[place(self.table, name)?]))),
-        });
-        parts.collect()
+        primary_key(self.table, self.columns, self.units)
     }
 
     pub(super) fn reference(&self, key: &ForeignKey) -> Result<Vec<KeyPart>, IngestError> {
@@ -341,6 +359,20 @@ impl Values<'_> {
     }
 }
 
+/// The columns of a primary key; `columns` are in the contract's order.
+pub(super) fn primary_key(
+    table: &Table,
+    columns: &[ArrayRef],
+    units: Option<&Arc<FixedSizeBinaryArray>>,
+) -> Result<Vec<KeyPart>, IngestError> {
+    let unit = table.unit_column();
+    let parts = table.primary_key.iter().map(|name| match units {
+        Some(units) if unit == Some(name) => Ok(KeyPart::Pseudonym(Arc::clone(units))),
+        _ => Ok(KeyPart::Value(Arc::clone(&columns[place(table, name)?]))),
+    });
+    parts.collect()
+}
+
 /// The foreign key that leads to the pupil.
 pub(super) fn via_key(table: &Table) -> Option<&ForeignKey> {
     match &table.lineage {
@@ -354,7 +386,7 @@ pub(super) fn place(table: &Table, column: &str) -> Result<usize, IngestError> {
     place.ok_or_else(|| IngestError::Engine(format!("the contract names no column `{column}`")))
 }
 
-fn routed_schema(table: &Table) -> SchemaRef {
+pub(super) fn routed_schema(table: &Table) -> SchemaRef {
     let route = Field::new(UNIT_COLUMN, DataType::FixedSizeBinary(UNIT_BYTES), false);
     let raw = raw_schema(table);
     let raw = raw.fields().iter().map(|field| field.as_ref().clone());

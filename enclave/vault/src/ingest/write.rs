@@ -7,27 +7,24 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{filter_record_batch, interleave_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use memoranda::{ForeignKey, Role, Table};
 
 use super::buckets::Sorted;
+use super::merge::{self, FIRST_LINE, Merge};
 use super::plan::{Read, fingerprint};
-use super::references::unit_at;
+use super::references::{Keys, unit_at};
 use super::report::{FileReporter, Wrong};
 use super::table::{LEADING, lines, place};
 use super::{IngestError, Job, engine};
 use crate::files::FileWriter;
-use crate::keys::name;
-use crate::snapshot::{
-    PartEntry, ROW_COLUMN, TableEntry, UNIT_BYTES, UNIT_COLUMN, data_type, stored_columns, stored_schema,
-};
+use crate::identity::{self, IdentityFiles, Unit, is_named};
+use crate::snapshot::{PartEntry, ROW_COLUMN, TableEntry, data_type, stored_columns, stored_schema};
 
 const PIECE_ROWS: usize = 16_384;
 const PIECES_AHEAD: usize = 4;
-/// The cohort of all pupils.
-const EVERY_COHORT: &str = "all";
 
 /// How the primary key is checked.
 pub(super) enum KeyCheck {
@@ -61,6 +58,7 @@ pub(super) fn write_table(
     read: &Read<'_>,
     rows: &Sorted,
     key_check: &KeyCheck,
+    keys: Option<&Keys>,
 ) -> Result<TableEntry, IngestError> {
     let table = read.table;
     let mut entry = TableEntry {
@@ -72,9 +70,11 @@ pub(super) fn write_table(
         parts: Vec::new(),
         identity: Vec::new(),
     };
-    let sorter = Sorter { table, rows, key_check, report: job.report.file(read.file) };
+    let merge = read.base.map(|stored| Merge::new(job, table, stored, rows, keys)).transpose()?;
+    let merge = merge.as_ref();
+    let sorter = Sorter { table, rows, key_check, merge, report: job.report.file(read.file) };
     let discard = !job.report.is_empty();
-    let mut files = Files::new(job, table, &entry, discard)?;
+    let mut files = Files::new(job, table, &entry, merge, discard)?;
     thread::scope(|scope| {
         let (sender, pieces) = sync_channel(PIECES_AHEAD);
         let partitions = if entry.private { job.plan.partitions as usize } else { 1 };
@@ -96,6 +96,8 @@ pub(super) fn write_table(
 
 enum Piece {
     Part(u32),
+    /// A part of the store that stays as it is.
+    Carried(PartEntry),
     /// `__unit`, `__row`, then the contract's columns.
     Rows(RecordBatch),
 }
@@ -104,6 +106,7 @@ struct Sorter<'a> {
     table: &'a Table,
     rows: &'a Sorted,
     key_check: &'a KeyCheck,
+    merge: Option<&'a Merge<'a>>,
     report: FileReporter<'a>,
 }
 
@@ -118,20 +121,36 @@ struct Place {
 
 impl Sorter<'_> {
     fn sort(&self, partitions: usize, discard: bool, sender: &SyncSender<Piece>) -> Result<(), IngestError> {
+        if !self.table.is_private() {
+            return self.pass(sender);
+        }
         // INVARIANT: there are at least as many buckets as partitions, and both are powers of two.
         let buckets = self.rows.count() / partitions;
         for part in 0..partitions {
+            if let Some(carried) = self.merge.and_then(|merge| merge.carried(part)) {
+                if sender.send(Piece::Carried(carried)).is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
             // An error of the other side stops this one; it reports the error.
             if sender.send(Piece::Part(part as u32)).is_err() {
                 return Ok(());
             }
-            for bucket in part * buckets..(part + 1) * buckets {
-                let going = if self.table.is_private() {
-                    self.sort_bucket(bucket, discard, sender)?
-                } else {
-                    self.pass_bucket(bucket, sender)?
-                };
-                if !going {
+            let buckets = part * buckets..(part + 1) * buckets;
+            // Rows of the store are not set apart more finely than by part.
+            let sets: Vec<Vec<usize>> = if self.merge.is_some() {
+                vec![buckets.collect()]
+            } else {
+                buckets.map(|b| vec![b]).collect()
+            };
+            for set in sets {
+                let mut batches = self.merge.map_or(Ok(Vec::new()), |merge| merge.staying(part))?;
+                let staying = batches.len();
+                for bucket in set {
+                    batches.extend(self.rows.read(bucket)?);
+                }
+                if !self.sort_rows(&batches, staying, discard, sender)? {
                     return Ok(());
                 }
             }
@@ -140,36 +159,56 @@ impl Sorter<'_> {
     }
 
     /// A public table stays in the order of the input.
-    fn pass_bucket(&self, bucket: usize, sender: &SyncSender<Piece>) -> Result<bool, IngestError> {
-        let mut going = true;
-        self.rows.each(bucket, |batch| {
-            let rows = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
-            going = going && sender.send(Piece::Rows(numbered(&batch, rows)?)).is_ok();
-            Ok(())
-        })?;
-        Ok(going)
+    fn pass(&self, sender: &SyncSender<Piece>) -> Result<(), IngestError> {
+        let mut parts = 0;
+        if let Some(merge) = self.merge {
+            for part in 0..merge.stored.parts.len() {
+                let carried = merge.carried(part);
+                let piece = carried.map_or(Piece::Part(parts), Piece::Carried);
+                let again = matches!(piece, Piece::Part(_));
+                parts += 1;
+                if sender.send(piece).is_err() {
+                    return Ok(());
+                }
+                for batch in if again { merge.staying(part)? } else { Vec::new() } {
+                    if !send_in_order(&batch, sender)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let mut going = sender.send(Piece::Part(parts)).is_ok();
+        for bucket in 0..self.rows.count() {
+            self.rows.each(bucket, |batch| {
+                going = going && send_in_order(&batch, sender)?;
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
-    fn sort_bucket(
+    /// The first `staying` batches are of the store.
+    fn sort_rows(
         &self,
-        bucket: usize,
+        batches: &[RecordBatch],
+        staying: usize,
         discard: bool,
         sender: &SyncSender<Piece>,
     ) -> Result<bool, IngestError> {
-        let batches = self.rows.read(bucket)?;
         let mut places = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for (batch, rows) in batches.iter().enumerate() {
             let (units, lines) = (rows.column(0).as_fixed_size_binary(), lines(rows));
+            let first = if batch < staying { 0 } else { self.first_line() };
             places.extend((0..rows.num_rows()).map(|row| Place {
                 unit: unit_at(units, row),
-                line: lines.value(row),
+                line: first + lines.value(row),
                 batch: batch as u32,
                 row: row as u32,
             }));
         }
         places.sort_unstable();
         self.check_bound(&places);
-        self.check_key(&batches, &places)?;
+        self.check_key(batches, &places)?;
         if discard {
             return Ok(true);
         }
@@ -191,6 +230,15 @@ impl Sorter<'_> {
         Ok(true)
     }
 
+    fn first_line(&self) -> u64 {
+        if self.merge.is_some() { FIRST_LINE } else { 0 }
+    }
+
+    /// Of the file. A mistake is always in a row of it, since the store holds none.
+    fn line(&self, place: &Place) -> u64 {
+        place.line.saturating_sub(self.first_line())
+    }
+
     fn check_bound(&self, places: &[Place]) {
         let Some(most) = self.table.max_rows_per_unit else {
             return;
@@ -199,7 +247,7 @@ impl Sorter<'_> {
             // One mistake for a pupil, at the first row too many.
             if let Some(place) = usize::try_from(most.0).ok().and_then(|most| pupil.get(most)) {
                 let message = format!("more than {} rows of one unit", most.0);
-                self.report.mistake(place.line, None, Wrong::new("maxRowsPerUnit", message));
+                self.report.mistake(self.line(place), None, Wrong::new("maxRowsPerUnit", message));
             }
         }
     }
@@ -228,13 +276,22 @@ impl Sorter<'_> {
             for place in pupil {
                 let key = keys[place.batch as usize].as_ref().map(|keys| keys.row(place.row as usize));
                 if !seen.insert(key) {
-                    let message = "the same key as in an earlier line";
-                    self.report.mistake(place.line, None, Wrong::new("primaryKey", message));
+                    let message = match self.merge {
+                        Some(_) => "the same key as in an earlier line, or in the store",
+                        None => "the same key as in an earlier line",
+                    };
+                    self.report.mistake(self.line(place), None, Wrong::new("primaryKey", message));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Rows of a public table. False: nobody wants more.
+fn send_in_order(batch: &RecordBatch, sender: &SyncSender<Piece>) -> Result<bool, IngestError> {
+    let rows = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    Ok(sender.send(Piece::Rows(numbered(batch, rows)?)).is_ok())
 }
 
 /// The batch with the number of each row in place of its line.
@@ -254,17 +311,12 @@ struct Files<'a> {
     attributes: Vec<usize>,
     part: Option<FileWriter>,
     parts: Vec<PartEntry>,
-    identity: Option<Identity>,
+    /// Where it has identifiers: their places, and their files.
+    identity: Option<(Vec<usize>, IdentityFiles<'a>)>,
+    /// Where it tells the cohorts: the place of the column.
+    cohort: Option<usize>,
+    merge: Option<&'a Merge<'a>>,
     discard: bool,
-}
-
-/// Who is who: read by the custodian's desk alone.
-struct Identity {
-    columns: Vec<usize>,
-    schema: SchemaRef,
-    /// Without identifiers, one row a pupil says all there is.
-    every_row: bool,
-    writer: FileWriter,
 }
 
 impl<'a> Files<'a> {
@@ -272,6 +324,7 @@ impl<'a> Files<'a> {
         job: &'a Job<'a>,
         table: &'a Table,
         entry: &TableEntry,
+        merge: Option<&'a Merge<'a>>,
         discard: bool,
     ) -> Result<Files<'a>, IngestError> {
         let leading = if entry.private { 0..LEADING } else { 0..0 };
@@ -281,7 +334,9 @@ impl<'a> Files<'a> {
         };
         let schema = stored_schema(entry.private, &entry.columns)
             .ok_or_else(|| IngestError::Engine("a kind of column is not known".to_owned()))?;
-        let named = !discard && entry.private && of_role(|role| role != Role::Attribute).next().is_some();
+        let named: Vec<usize> = (0..LEADING).chain(of_role(|role| role != Role::Attribute)).collect();
+        let identity = || (named, IdentityFiles::new(job.desk, job.staging, &job.contract.name, table));
+        let cohort = table.cohort.as_deref().map(|column| place(table, column)).transpose()?;
         Ok(Files {
             job,
             table,
@@ -289,7 +344,9 @@ impl<'a> Files<'a> {
             attributes: leading.chain(of_role(|role| role == Role::Attribute)).collect(),
             part: None,
             parts: Vec::new(),
-            identity: if named { Some(Identity::create(job, table)?) } else { None },
+            identity: (!discard && is_named(table)).then(identity),
+            cohort: cohort.map(|place| LEADING + place),
+            merge,
             discard,
         })
     }
@@ -302,15 +359,41 @@ impl<'a> Files<'a> {
                 self.part = Some(self.attributes_file(number)?);
                 Ok(())
             }
+            Piece::Carried(part) => {
+                self.close()?;
+                self.parts.push(part);
+                Ok(())
+            }
             Piece::Rows(batch) => {
                 let columns = self.attributes.iter().map(|place| Arc::clone(batch.column(*place))).collect();
                 let attributes = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(engine)?;
                 if let Some(part) = &mut self.part {
                     part.write(&attributes)?;
                 }
-                self.identity.as_mut().map_or(Ok(()), |identity| identity.write(&batch))
+                self.file_names(&batch)
             }
         }
+    }
+
+    /// Tells the cohorts of pupils, and files what is kept apart by them.
+    fn file_names(&mut self, batch: &RecordBatch) -> Result<(), IngestError> {
+        if self.cohort.is_none() && self.identity.is_none() {
+            return Ok(());
+        }
+        let mut batch = batch.clone();
+        if let Some(merge) = self.merge {
+            // The identities of other pupils stay where they are.
+            batch = identity::without(&batch, &|unit| !merge.affects(unit))?;
+        }
+        if let (Some(place), Some(units)) = (self.cohort, identity::units(&batch)) {
+            self.job.cohorts.borrow_mut().note(units, batch.column(place));
+        }
+        if let Some((columns, files)) = &mut self.identity {
+            let columns = columns.iter().map(|place| Arc::clone(batch.column(*place))).collect();
+            let named = RecordBatch::try_new(Arc::clone(files.schema()), columns).map_err(engine)?;
+            files.write(&named, &self.job.cohorts.borrow())?;
+        }
+        Ok(())
     }
 
     fn attributes_file(&self, number: u32) -> Result<FileWriter, IngestError> {
@@ -328,37 +411,9 @@ impl<'a> Files<'a> {
 
     fn finish(mut self) -> Result<(Vec<PartEntry>, Vec<PartEntry>), IngestError> {
         self.close()?;
-        let identity = self.identity.map(|identity| identity.writer.finish()).transpose()?;
-        Ok((self.parts, identity.into_iter().collect()))
-    }
-}
-
-impl Identity {
-    fn create(job: &Job<'_>, table: &Table) -> Result<Identity, IngestError> {
-        let named = table.columns.iter().enumerate().filter(|(_, column)| column.role != Role::Attribute);
-        let columns: Vec<usize> =
-            (0..LEADING).chain(named.clone().map(|(place, _)| LEADING + place)).collect();
-        let mut fields = vec![
-            Field::new(UNIT_COLUMN, DataType::FixedSizeBinary(UNIT_BYTES), false),
-            Field::new(ROW_COLUMN, DataType::UInt32, false),
-        ];
-        fields.extend(named.map(|(_, column)| Field::new(&column.name, data_type(column.kind), true)));
-        let schema = Arc::new(Schema::new(fields));
-        let (path, place) = job.staging.identity(&table.name, EVERY_COHORT);
-        let by = name::identities(&job.contract.name, EVERY_COHORT);
-        let (storage, ring) = (job.staging.storage(), job.identities);
-        let writer = FileWriter::identities(storage, ring, &by, path, place, Arc::clone(&schema))?;
-        let every_row = table.columns.iter().any(|column| column.role == Role::Identifier);
-        Ok(Identity { columns, schema, every_row, writer })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), IngestError> {
-        let columns = self.columns.iter().map(|place| Arc::clone(batch.column(*place))).collect();
-        let mut named = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(engine)?;
-        if !self.every_row {
-            let first = named.column(1).as_primitive::<UInt32Type>().iter().map(|row| Some(row == Some(0)));
-            named = filter_record_batch(&named, &first.collect()).map_err(engine)?;
-        }
-        Ok(self.writer.write(&named)?)
+        let (old, merge) = (merge::old_identity(self.merge), self.merge);
+        let dropped = |unit: &Unit| merge.is_some_and(|merge| merge.affects(unit));
+        let identity = self.identity.map(|(_, files)| files.finish(old, &dropped)).transpose()?;
+        Ok((self.parts, identity.unwrap_or_default()))
     }
 }

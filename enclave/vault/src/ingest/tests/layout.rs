@@ -104,7 +104,7 @@ fn a_new_snapshot_comes_into_force_and_the_old_one_stays_readable() {
     assert_eq!(kit.texts(&contract, "marks", "note"), ["new"]);
     let part = kit.read(&old.table("marks").unwrap().parts[0]).unwrap();
     assert_eq!(part.column_by_name("note").unwrap().as_string::<i32>().value(0), "old");
-    assert_eq!(kit.vault.check("school").unwrap().files, 2);
+    assert_eq!(kit.vault.check(&contract).unwrap().files, 2);
 }
 
 #[test]

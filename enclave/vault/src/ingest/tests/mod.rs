@@ -3,6 +3,7 @@
 mod constraints;
 mod formats;
 mod layout;
+mod merge;
 mod references;
 mod secrecy;
 
@@ -17,39 +18,50 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::files;
+use crate::identity::Desk;
+use crate::keys::ring::Ring;
 use crate::snapshot::{Part, Snapshot};
 
 /// A home, and a folder of deliveries beside it.
-struct Kit {
-    folder: TempDir,
-    vault: Vault,
+pub(crate) struct Kit {
+    pub(crate) folder: TempDir,
+    pub(crate) vault: Vault,
     budget: Budget,
 }
 
 impl Kit {
-    fn new() -> Kit {
+    pub(crate) fn new() -> Kit {
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::create(&folder.path().join("home"), b"log key").unwrap();
         Kit { folder, vault, budget: BUDGET }
     }
 
     /// Everything is set aside, and parts are small.
-    fn tight() -> Kit {
+    pub(crate) fn tight() -> Kit {
         Kit { budget: Budget { rows: 2_000, keys: 500, bucket: 2_000, part: 100 }, ..Kit::new() }
     }
 
-    fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, bytes).unwrap();
         path
     }
 
     /// Tables with the text of their CSV files.
-    fn csv(&self, contract: &Contract, tables: &[(&str, &str)]) -> Result<Ingested, IngestError> {
+    pub(crate) fn csv(&self, contract: &Contract, tables: &[(&str, &str)]) -> Result<Ingested, IngestError> {
+        self.csv_as(Mode::Replace, contract, tables)
+    }
+
+    pub(crate) fn csv_as(
+        &self,
+        mode: Mode,
+        contract: &Contract,
+        tables: &[(&str, &str)],
+    ) -> Result<Ingested, IngestError> {
         let inputs: Vec<Input> = tables
             .iter()
             .map(|(table, text)| Input {
@@ -57,34 +69,43 @@ impl Kit {
                 path: self.file(&format!("{table}.csv"), text),
             })
             .collect();
-        self.ingest(contract, &inputs)
+        self.ingest_as(mode, contract, &inputs)
     }
 
-    fn ingest(&self, contract: &Contract, inputs: &[Input]) -> Result<Ingested, IngestError> {
-        ingest_within(&self.vault, contract, inputs, &|_, _| {}, &|_| Ok(()), self.budget)
+    pub(crate) fn ingest(&self, contract: &Contract, inputs: &[Input]) -> Result<Ingested, IngestError> {
+        self.ingest_as(Mode::Replace, contract, inputs)
     }
 
-    fn snapshot(&self, contract: &Contract) -> Snapshot {
+    pub(crate) fn ingest_as(
+        &self,
+        mode: Mode,
+        contract: &Contract,
+        inputs: &[Input],
+    ) -> Result<Ingested, IngestError> {
+        ingest_within(&self.vault, contract, inputs, mode, &|_, _| {}, &|_| Ok(()), self.budget)
+    }
+
+    pub(crate) fn snapshot(&self, contract: &Contract) -> Snapshot {
         self.vault.snapshot(&contract.name).unwrap().unwrap()
     }
 
-    fn read(&self, part: &Part) -> Result<RecordBatch, String> {
+    pub(crate) fn read(&self, part: &Part) -> Result<RecordBatch, String> {
         read_with(&self.vault.keys.ring, part)
     }
 
     /// Where a part is.
-    fn path(&self, part: &Part) -> PathBuf {
+    pub(crate) fn path(&self, part: &Part) -> PathBuf {
         self.home().join(&part.path)
     }
 
-    fn rows(&self, contract: &Contract, table: &str) -> RecordBatch {
+    pub(crate) fn rows(&self, contract: &Contract, table: &str) -> RecordBatch {
         let snapshot = self.snapshot(contract);
         let table = snapshot.table(table).unwrap();
         let parts: Vec<RecordBatch> = table.parts.iter().map(|part| self.read(part).unwrap()).collect();
         concat_batches(&table.schema, &parts).unwrap()
     }
 
-    fn texts(&self, contract: &Contract, table: &str, column: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, contract: &Contract, table: &str, column: &str) -> Vec<String> {
         let rows = self.rows(contract, table);
         let column = rows.column_by_name(column).unwrap().as_string::<i32>();
         let mut texts: Vec<String> = column.iter().map(|text| text.unwrap_or("NULL").to_owned()).collect();
@@ -93,22 +114,47 @@ impl Kit {
     }
 }
 
+impl Kit {
+    /// What is kept apart in a table: `__unit`, `__row`, names, by cohort.
+    pub(crate) fn names(&self, contract: &Contract, table: &str) -> Vec<(String, String)> {
+        let desk: Desk<'_> = self.vault.desk().unwrap();
+        let mut names = Vec::new();
+        for part in &self.snapshot(contract).table(table).unwrap().identity {
+            let rows = read_with(&desk.ring, part).unwrap();
+            let cohort = crate::identity::Cohort::of_file(&part.entry).name();
+            let options = arrow::util::display::FormatOptions::default();
+            let columns: Vec<_> = rows
+                .columns()
+                .iter()
+                .map(|column| arrow::util::display::ArrayFormatter::try_new(column, &options).unwrap())
+                .collect();
+            for row in 0..rows.num_rows() {
+                let values: Vec<String> =
+                    columns.iter().map(|column| column.value(row).to_string()).collect();
+                names.push((cohort.clone(), values.join(" ")));
+            }
+        }
+        names.sort();
+        names
+    }
+}
+
 /// Every row of a part, if `ring` opens it.
-fn read_with(ring: &Ring, part: &Part) -> Result<RecordBatch, String> {
+pub(crate) fn read_with(ring: &Ring, part: &Part) -> Result<RecordBatch, String> {
     let reader = files::read(part, ring, None, 1 << 20).map_err(|error| error.to_string())?;
     let schema = reader.schema();
     let batches: Result<Vec<RecordBatch>, _> = reader.collect();
     concat_batches(&schema, &batches.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
 }
 
-fn report(result: Result<Ingested, IngestError>) -> Report {
+pub(crate) fn report(result: Result<Ingested, IngestError>) -> Report {
     match result {
         Err(IngestError::Invalid(report)) => report,
         other => panic!("expected a report, not {other:?}"),
     }
 }
 
-fn contract(resources: Value) -> Contract {
+pub(crate) fn contract(resources: Value) -> Contract {
     let package = json!({
         "name": "school", "version": "1.0.0", "title": "A school", "enclave:unit": "pupil", "resources": resources,
     });
@@ -129,7 +175,7 @@ fn marks() -> Contract {
     }]))
 }
 
-fn files_under(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_under(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
