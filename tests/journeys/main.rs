@@ -9,5 +9,6 @@ mod governance;
 mod log;
 mod mistakes;
 mod pure;
+mod records;
 mod star;
 mod support;

@@ -1,6 +1,9 @@
 //! What was typed.
 
+pub(crate) mod board;
 pub(crate) mod keys;
+pub(crate) mod receipt;
+pub(crate) mod records;
 
 use std::path::PathBuf;
 
@@ -50,8 +53,20 @@ pub(crate) enum Command {
     Budget(Budget),
     /// List, rotate, destroy, and keep keys with several people.
     Keys(keys::Keys),
-    /// Show, export and verify the disclosure log.
+    /// A pupil's records: find, correct, delete, keep, export, dispose.
+    Records(records::Records),
+    /// The states of a contract's records: list, expire.
+    Snapshots(records::Snapshots),
+    /// The store: check, repair, compact.
+    Vault(records::Vault),
+    /// Show, export, verify and review the disclosure log.
     Log(Log),
+    /// Build the public register.
+    Register(board::Register),
+    /// What all releases on a contract tell together.
+    Collusion(board::Collusion),
+    /// Verify what is kept beside an answer.
+    Receipt(receipt::Receipt),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -90,6 +105,9 @@ pub(crate) enum ContractCommand {
 pub(crate) struct Ingest {
     /// Name of the contract.
     pub(crate) contract: String,
+    /// What happens to the rows that a table has.
+    #[arg(long, value_enum, default_value = "replace")]
+    pub(crate) mode: records::IngestMode,
     /// Files, as in `results=star.csv`: CSV or Parquet.
     #[arg(required = true, value_name = "TABLE=FILE")]
     pub(crate) files: Vec<String>,
@@ -340,6 +358,9 @@ pub(crate) struct Ask {
     /// Charge and read nothing; say what would be charged, and how accurate it would be.
     #[arg(long)]
     pub(crate) preview: bool,
+    /// Where to write the receipt, which `enclave receipt verify` checks offline.
+    #[arg(long, value_name = "FILE", conflicts_with = "preview")]
+    pub(crate) receipt: Option<PathBuf>,
     /// Why the question is needed, for the board where it decides.
     #[arg(long, value_name = "TEXT")]
     pub(crate) justification: Option<String>,
@@ -416,6 +437,9 @@ pub(crate) struct Budget {
     /// Id of the memorandum; all where it is left out.
     #[arg(short = 'm', long = "memorandum", value_name = "ID")]
     pub(crate) memorandum: Option<String>,
+    /// Also every charge with the balance after it, the largest price of a question, and how long the balance lasts.
+    #[arg(long, requires = "memorandum")]
+    pub(crate) statement: bool,
     /// Form of the listing.
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: ListFormat,
@@ -441,6 +465,20 @@ pub(crate) enum LogCommand {
         /// A folder that does not exist, or is empty.
         dir: PathBuf,
     },
+    /// Add up every balance and the pool from the log alone, and compare.
+    Audit {
+        /// The exported folder; without one, this enclave's own log and accounts.
+        dir: Option<PathBuf>,
+        /// File with the public key that `init` printed; else the key in the folder is believed.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// What `budget --format json` told, to be compared with what the folder adds up to.
+        #[arg(long, value_name = "FILE", requires = "dir")]
+        budget: Option<PathBuf>,
+        /// Form of the listing.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ListFormat,
+    },
     /// Verify this enclave's log, or an exported folder with nothing but a public key.
     Verify {
         /// The exported folder.
@@ -449,4 +487,6 @@ pub(crate) enum LogCommand {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
+    /// What the board needs each month; notes and sign-offs of its members.
+    Review(board::Review),
 }

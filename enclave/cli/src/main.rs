@@ -36,7 +36,13 @@ fn main() -> ExitCode {
         Command::Approvals(approvals) => command::approvals::run(&home, &approvals),
         Command::Budget(budget) => command::budget::run(&home, &budget),
         Command::Keys(keys) => command::keys::run(&home, &keys),
+        Command::Records(records) => command::records::run(&home, &records),
+        Command::Snapshots(snapshots) => command::snapshots::run(&home, &snapshots),
+        Command::Vault(vault) => command::vault::run(&home, &vault),
         Command::Log(log) => command::log::run(&home, &log),
+        Command::Register(register) => command::register::run(&home, &register),
+        Command::Collusion(collusion) => command::collusion::run(&home, &collusion),
+        Command::Receipt(receipt) => command::receipt::run(&receipt),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -81,11 +81,11 @@ impl Enclave {
         let rules = &rules;
         let priced = price::priced(&plan, request.price, request.confidence, memorandum, rules)?;
         let snapshot =
-            self.vault.snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
+            self.announced_snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
         let mut keys = Vec::new();
         for stage in plan.stages() {
             let of = self.vault.keys(stage, &snapshot, &rules.limits).await;
-            keys.push(of.map_err(|error| not_evaluated(&error))?);
+            keys.push(of.map_err(not_evaluated)?);
         }
         if request.preview {
             return self.preview(agreement, &plan, &priced, &keys, request.confidence);
@@ -160,7 +160,7 @@ impl Enclave {
                 .vault
                 .evaluate(stage, &bindings, terms.plan, snapshot, &rules.limits)
                 .await
-                .map_err(|error| not_evaluated(&error))?;
+                .map_err(not_evaluated)?;
             releases
                 .push(disclosure_rules::release(exact, charge, terms, keys).map_err(|_| engine_failed())?);
         }
@@ -348,10 +348,11 @@ fn engine_failed() -> Failure {
     Failure::Refused(Refusal::new(Rule::Engine, EvaluateError::Failed.to_string()))
 }
 
-fn not_evaluated(error: &EvaluateError) -> Refusal {
+fn not_evaluated(error: EvaluateError) -> Failure {
     let rule = match error {
+        EvaluateError::Damaged(place) => return VaultError::Damaged(place).into(),
         EvaluateError::TooManyKeys(_) => Rule::Limit,
-        EvaluateError::NotIngested(_) | EvaluateError::Failed => Rule::Engine,
+        EvaluateError::NotIngested(_) | EvaluateError::Failed | EvaluateError::Unread => Rule::Engine,
     };
-    Refusal::new(rule, error.to_string())
+    Refusal::new(rule, error.to_string()).into()
 }

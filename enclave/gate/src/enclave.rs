@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use disclosure_rules::RuleSet;
 use ledger::{DocumentKind, Event, Ledger, LedgerError, LogKey, PublicKey};
 use memoranda::{Contract, Memorandum, datapackage};
-use vault::{Vault, VaultError};
+use vault::{Setup, Vault, VaultError};
 
 /// The folder of an enclave, opened.
 pub struct Enclave {
@@ -14,6 +14,8 @@ pub struct Enclave {
     pub(crate) vault: Vault,
     pub(crate) ledger: Ledger,
     clock: fn() -> DateTime<Utc>,
+    /// Who acts: of the register, or `MEMORANDUM/PERSON`.
+    pub(crate) person: Option<String>,
 }
 
 /// Why a home cannot be made or opened.
@@ -28,6 +30,12 @@ pub enum OpenError {
     /// The log's key in the keyring is not one.
     #[error("the log's key cannot be used")]
     LogKey,
+    /// Somebody put an older state of the store, or of the log, in place of the newest.
+    #[error(
+        "the store of `{0}` is not in the state that the log announced last: put the newest files back from a backup, \
+         or ingest every table again"
+    )]
+    NotAnnounced(String),
     /// A published document no longer reads.
     #[error("the published {0} `{1}` cannot be read by this version")]
     Document(&'static str, String),
@@ -46,11 +54,16 @@ fn ledger_path(home: &Path) -> PathBuf {
 impl Enclave {
     /// Makes keys, store and ledger in `home`, with the standard rule set installed.
     pub fn create(home: &Path, clock: fn() -> DateTime<Utc>) -> Result<Enclave, OpenError> {
+        Enclave::create_as(home, clock, &Setup::default())
+    }
+
+    /// The same, with the root key and the store that `setup` names.
+    pub fn create_as(home: &Path, clock: fn() -> DateTime<Utc>, setup: &Setup) -> Result<Enclave, OpenError> {
         let pkcs8 = LogKey::generate().map_err(|_| OpenError::LogKey)?;
-        let vault = Vault::create(home, &pkcs8)?;
+        let vault = Vault::create_as(home, &pkcs8, setup)?;
         let key = LogKey::from_pkcs8(&pkcs8).map_err(|_| OpenError::LogKey)?;
         let ledger = Ledger::create(&ledger_path(home), "enclave", key)?;
-        let enclave = Enclave { home: home.to_owned(), vault, ledger, clock };
+        let enclave = Enclave { home: home.to_owned(), vault, ledger, clock, person: None };
         enclave.ledger.append(clock(), Event::Init, serde_json::json!({}))?;
         let standard = RuleSet::standard();
         let version = standard.version.to_string();
@@ -71,7 +84,7 @@ impl Enclave {
         let vault = Vault::open(home)?;
         let key = LogKey::from_pkcs8(&vault.log_key()).map_err(|_| OpenError::LogKey)?;
         let ledger = Ledger::open(&ledger_path(home), key)?;
-        Ok(Enclave { home: home.to_owned(), vault, ledger, clock })
+        Ok(Enclave { home: home.to_owned(), vault, ledger, clock, person: None })
     }
 
     /// The accounts and the disclosure log.

@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`ask`] (the way) · [`request`] (what is asked for) · [`price`] (what it costs) · [`answered`]
 //! (what is told) · `explain` (why these bounds) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`enclave`] (one home: vault, ledger, clock) ·
-//! [`acts`] (publish, ingest, sign) · [`keys`] (rotate, destroy, recover) · `mask` (SQL without its constants) ·
+//! [`acts`] (publish, install) · [`records`] (ingest, find, delete, check) · [`keys`] (rotate, destroy, recover) · `mask` (SQL without its constants) ·
 //! [`approvals`] (what waits for the board) · [`permissions`] (role × action) · [`people`] (who acts) ·
 //! [`memoranda`] (sign, amend, review) · [`factor`] (second factors).
 
@@ -24,6 +24,7 @@ pub mod memoranda;
 pub mod people;
 pub mod permissions;
 pub mod price;
+pub mod records;
 pub mod request;
 
 pub use acts::ActError;

@@ -14,6 +14,7 @@
 
 mod accounts;
 mod act;
+mod announced;
 mod approvals;
 mod audit;
 mod base64;

@@ -5,6 +5,7 @@
 
 mod gallery;
 mod home;
+mod large;
 mod process;
 mod race;
 mod tpch;
@@ -24,12 +25,13 @@ const STAR_QUESTION: &str =
 /// A part of the report.
 type Section = fn(&Runtime) -> Value;
 
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("star", star),
     ("ingest_city", ingest_city),
     ("gallery", gallery::run),
     ("tpch_sf1", tpch::run),
     ("race", race::run),
+    ("large", large::run),
 ];
 
 fn main() {

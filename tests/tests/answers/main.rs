@@ -3,6 +3,7 @@
 
 mod accuracy;
 mod budget;
+mod deleted;
 mod forms;
 mod gallery;
 mod no_noise;

@@ -4,17 +4,23 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use vault::Input;
+use vault::{Input, Mode};
 
 use crate::args::Ingest;
+use crate::args::records::IngestMode;
 use crate::command::open;
 use crate::outcome::{Done, Outcome, put};
 
 pub(crate) fn run(home: &Path, args: &Ingest) -> Done {
-    let inputs = args.files.iter().map(|file| input(file)).collect::<Result<Vec<_>, _>>()?;
+    let inputs = inputs(&args.files)?;
+    let mode = match args.mode {
+        IngestMode::Replace => Mode::Replace,
+        IngestMode::Append => Mode::Append,
+        IngestMode::Upsert => Mode::Upsert,
+    };
     let enclave = open(home)?;
     let bar = bar();
-    let ingested = enclave.ingest(&args.contract, &inputs, &|done, total| {
+    let ingested = enclave.ingest_as(mode, &args.contract, &inputs, &|done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -23,6 +29,11 @@ pub(crate) fn run(home: &Path, args: &Ingest) -> Done {
     let tables: String =
         ingested.tables.iter().map(|(table, rows)| format!("{table}\t{rows} rows\n")).collect();
     put(format!("{tables}snapshot {} is in force\n", ingested.snapshot_id).as_bytes())
+}
+
+/// What `TABLE=FILE …` names.
+pub(crate) fn inputs(files: &[String]) -> Result<Vec<Input>, Outcome> {
+    files.iter().map(|file| input(file)).collect()
 }
 
 fn input(file: &str) -> Result<Input, Outcome> {

@@ -2,7 +2,9 @@
 
 pub(crate) mod approvals;
 pub(crate) mod ask;
+pub(crate) mod audit;
 pub(crate) mod budget;
+pub(crate) mod collusion;
 pub(crate) mod contract;
 pub(crate) mod demo;
 pub(crate) mod ingest;
@@ -11,7 +13,13 @@ pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod memorandum;
 pub(crate) mod people;
+pub(crate) mod receipt;
+pub(crate) mod records;
+pub(crate) mod register;
+pub(crate) mod review;
 pub(crate) mod rules;
+pub(crate) mod snapshots;
+pub(crate) mod vault;
 
 use std::path::Path;
 use std::sync::OnceLock;

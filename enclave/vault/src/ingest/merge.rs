@@ -14,8 +14,9 @@ use arrow::datatypes::UInt32Type;
 use memoranda::{Role, Table};
 
 use super::buckets::{Sorted, bucket_of};
-use super::references::{Hashes, Keys, unit_at};
-use super::table::{primary_key, routed_schema};
+use super::references::{Hashes, KeyPart, KeyWriter, Keys, unit_at};
+use super::report::{FileReporter, Wrong};
+use super::table::{LEADING, primary_key, routed_schema};
 use super::{IngestError, Job, Mode, engine};
 use crate::identity::{self, Unit, each_batch, is_named};
 use crate::keys::Keyring;
@@ -100,6 +101,43 @@ impl<'a> Merge<'a> {
         batches.iter().map(|batch| self.as_read(batch)).collect()
     }
 
+    /// Whether the rows that stay have a value that only one row may have, and a new row has.
+    pub(super) fn check_unique(
+        &self,
+        job: &Job<'_>,
+        uniques: &[(usize, Keys)],
+        report: FileReporter<'_>,
+    ) -> Result<(), IngestError> {
+        for (place, new) in uniques {
+            let column = &self.table.columns[*place];
+            let mut there = KeyWriter::new(job.budget.keys, job.staging.folder());
+            for part in 0..self.stored.parts.len() {
+                for batch in self.staying(part)? {
+                    push_values(&mut there, batch.column(LEADING + place))?;
+                }
+            }
+            // What is kept apart is beside the rows of pupils whose rows change; that of the others is not.
+            if column.role == Role::Identifier {
+                for part in &self.stored.identity {
+                    let mut pushed = Ok(());
+                    job.desk.each(part, None, |batch| {
+                        let others = identity::without(&batch, &|unit| self.affects(unit))?;
+                        if let Some(values) = others.column_by_name(&column.name).filter(|_| pushed.is_ok()) {
+                            pushed = push_values(&mut there, values);
+                        }
+                        Ok(())
+                    })?;
+                    pushed?;
+                }
+            }
+            new.each_found(&there.finish()?, |entry| {
+                let wrong = Wrong::new("unique", "the store has this value already");
+                report.mistake(entry.line, Some((*place, &column.name)), wrong);
+            })?;
+        }
+        Ok(())
+    }
+
     fn as_read(&self, batch: &RecordBatch) -> Result<RecordBatch, IngestError> {
         let rows = batch.num_rows();
         let outdated = || IngestError::Outdated(self.table.name.clone());
@@ -128,12 +166,17 @@ impl<'a> Merge<'a> {
     }
 
     fn without_replaced(&self, batch: &RecordBatch) -> Result<RecordBatch, IngestError> {
-        let columns = &batch.columns()[super::table::LEADING..];
+        let columns = &batch.columns()[LEADING..];
         let units = self.table.is_private().then(|| Arc::new(batch.column(0).as_fixed_size_binary().clone()));
         let hashes = Hashes::of(&primary_key(self.table, columns, units.as_ref())?, batch.num_rows())?;
         let stays = |hash: &Option<[u8; 16]>| Some(hash.is_none_or(|hash| !self.replaced.contains(&hash)));
         filter_record_batch(batch, &hashes.0.iter().map(stays).collect::<BooleanArray>()).map_err(engine)
     }
+}
+
+fn push_values(keys: &mut KeyWriter, values: &ArrayRef) -> Result<(), IngestError> {
+    let hashes = Hashes::of(&[KeyPart::Value(Arc::clone(values))], values.len())?;
+    keys.push(&hashes, &UInt64Array::from_value(0, values.len()), None)
 }
 
 impl Names {
@@ -179,7 +222,7 @@ impl Names {
             table.columns.iter().enumerate().filter(|(_, column)| column.role != Role::Attribute)
         {
             if let Some(values) = names.column_by_name(&column.name) {
-                columns[super::table::LEADING + place] = take(values, &places, None).map_err(engine)?;
+                columns[LEADING + place] = take(values, &places, None).map_err(engine)?;
             }
         }
         Ok(())

@@ -96,6 +96,16 @@ impl Keys {
         Ok(())
     }
 
+    /// Calls `found` for every key here that is among `others`.
+    pub(super) fn each_found(&self, others: &Keys, mut found: impl FnMut(&Entry)) -> Result<(), IngestError> {
+        for bucket in 0..self.own.count() {
+            let others = others.entries(bucket)?;
+            let own = self.own_entries(bucket)?;
+            own.iter().filter(|entry| find(&others, entry.hash).is_some()).for_each(&mut found);
+        }
+        Ok(())
+    }
+
     /// The hashes of the keys, without those in the store.
     pub(super) fn hashes(&self) -> Result<HashSet<[u8; 16]>, IngestError> {
         let mut hashes = HashSet::new();

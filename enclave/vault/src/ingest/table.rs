@@ -152,9 +152,11 @@ fn read_table(
         Some(parent) => intake.follow(parent)?,
         None => std::mem::replace(&mut intake.rows, job.buckets(read, 1)).finish()?,
     };
+    let mut uniques = Vec::new();
     for (column, keys) in std::mem::take(&mut intake.unique) {
-        let name = read.table.columns[column].name.as_str();
-        keys.finish()?.check_unique("unique", Some((column, name)), report)?;
+        let (name, keys) = (read.table.columns[column].name.as_str(), keys.finish()?);
+        keys.check_unique("unique", Some((column, name)), report)?;
+        uniques.push((column, keys));
     }
     let mut keys = intake.keys.take().map(KeyWriter::finish).transpose()?;
     let is_global = matches!(intake.key_check, KeyCheck::Global);
@@ -177,7 +179,7 @@ fn read_table(
         .into_iter()
         .map(|(place, keys)| Ok((place, keys.finish()?)))
         .collect::<Result<_, IngestError>>()?;
-    let entry = write::write_table(job, read, &rows, &intake.key_check, keys.as_ref())?;
+    let entry = write::write_table(job, read, &rows, &intake.key_check, keys.as_ref(), &uniques)?;
     let keeps_keys = read.base.is_some() && (job.plan.mode == Mode::Append || !is_global);
     Ok(Done { entry, keys, references, keeps_keys })
 }

@@ -59,6 +59,7 @@ pub(super) fn write_table(
     rows: &Sorted,
     key_check: &KeyCheck,
     keys: Option<&Keys>,
+    uniques: &[(usize, Keys)],
 ) -> Result<TableEntry, IngestError> {
     let table = read.table;
     let mut entry = TableEntry {
@@ -72,6 +73,9 @@ pub(super) fn write_table(
     };
     let merge = read.base.map(|stored| Merge::new(job, table, stored, rows, keys)).transpose()?;
     let merge = merge.as_ref();
+    if let Some(merge) = merge {
+        merge.check_unique(job, uniques, job.report.file(read.file))?;
+    }
     let sorter = Sorter { table, rows, key_check, merge, report: job.report.file(read.file) };
     let discard = !job.report.is_empty();
     let mut files = Files::new(job, table, &entry, merge, discard)?;

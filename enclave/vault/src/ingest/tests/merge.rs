@@ -13,7 +13,9 @@ fn school() -> Contract {
             { "name": "id", "type": "integer", "enclave:role": "unit" },
             { "name": "name", "type": "string", "enclave:role": "identifier" },
             { "name": "born", "type": "date" },
-            { "name": "club", "type": "string" } ] } },
+            { "name": "club", "type": "string" },
+            { "name": "phone", "type": "string", "enclave:role": "identifier", "constraints": { "unique": true } },
+            { "name": "badge", "type": "integer", "constraints": { "unique": true } } ] } },
         { "name": "marks", "title": "Marks", "enclave:unitKey": "id", "enclave:maxRowsPerUnit": 3,
           "schema": { "primaryKey": ["id", "term"],
             "foreignKeys": [ { "fields": "id", "reference": { "resource": "pupils", "fields": "id" } } ],
@@ -33,13 +35,14 @@ fn school() -> Contract {
     ]))
 }
 
-const PUPILS: &str = "id,name,born,club\n";
+const PUPILS: &str = "id,name,born,club,phone,badge\n";
 const MARKS: &str = "id,term,mark,teacher\n";
 const TESTS: &str = "id,test,score\n";
 const ROOMS: &str = "room,floor\n";
 
 fn pupil(id: u32) -> String {
-    format!("{id},name {id},{}-{}-05,club {}\n", 2010 + id % 3, ["03", "06"][id as usize % 2], id % 5)
+    let (year, month) = (2010 + id % 3, ["03", "06"][id as usize % 2]);
+    format!("{id},name {id},{year}-{month}-05,club {},090-{id},{}\n", id % 5, 7000 + id)
 }
 
 fn lines(head: &str, rows: impl Iterator<Item = String>) -> String {
@@ -156,8 +159,12 @@ fn a_corrected_date_of_birth_moves_names_to_another_cohort() {
     // Born on 5 March 2010: finishes with those of 2009.
     assert_eq!(cohorts(&kit, "pupils"), BTreeSet::from(["2025".to_owned()]));
     assert_eq!(cohorts(&kit, "marks"), BTreeSet::from(["2025".to_owned()]));
-    kit.csv_as(Mode::Upsert, &contract, &[("pupils", &format!("{PUPILS}6,name 6,2010-04-02,club 1\n"))])
-        .unwrap();
+    kit.csv_as(
+        Mode::Upsert,
+        &contract,
+        &[("pupils", &format!("{PUPILS}6,name 6,2010-04-02,club 1,090-6,7006\n"))],
+    )
+    .unwrap();
     for table in ["pupils", "marks"] {
         assert_eq!(cohorts(&kit, table), BTreeSet::from(["2026".to_owned()]), "{table}");
         assert_eq!(kit.names(&contract, table).len(), 400);
@@ -166,11 +173,14 @@ fn a_corrected_date_of_birth_moves_names_to_another_cohort() {
 }
 
 /// (mode, table, rows, rule)
-const REFUSED: [(Mode, &str, &str, &str); 8] = [
+const REFUSED: [(Mode, &str, &str, &str); 11] = [
     (Mode::Append, "marks", "7,1,1,a\n", "primaryKey"),
     (Mode::Append, "tests", "7,1003,1\n", "primaryKey"),
-    (Mode::Append, "pupils", "7,again,2010-05-05,c\n", "maxRowsPerUnit"),
+    (Mode::Append, "pupils", "7,again,2010-05-05,c,1,1\n", "maxRowsPerUnit"),
     (Mode::Append, "marks", "7,2,1,a\n7,3,1,a\n7,4,1,a\n", "maxRowsPerUnit"),
+    (Mode::Append, "pupils", "900,a,2010-05-05,c,090-7,1\n", "unique"),
+    (Mode::Append, "pupils", "900,a,2010-05-05,c,1,7007\n", "unique"),
+    (Mode::Upsert, "pupils", "8,a,2010-05-05,c,090-7,7008\n", "unique"),
     (Mode::Append, "marks", "5000,1,1,a\n", "foreignKey"),
     (Mode::Upsert, "marks", "7,1,101,a\n", "maximum"),
     (Mode::Upsert, "marks", "7,1,1,a\n7,1,2,a\n", "primaryKey"),
