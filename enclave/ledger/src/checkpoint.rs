@@ -15,11 +15,46 @@ pub(crate) struct Checkpoint {
     pub(crate) root: Hash,
 }
 
+/// One signature of a note.
+pub(crate) struct SignatureLine<'n> {
+    /// The line as it stands, without its end.
+    pub(crate) text: &'n str,
+    /// Name of the key.
+    pub(crate) name: &'n str,
+    /// Id of the key.
+    pub(crate) id: [u8; 4],
+    /// What follows the id.
+    pub(crate) signature: Vec<u8>,
+}
+
+impl<'n> SignatureLine<'n> {
+    fn read(text: &'n str) -> Option<SignatureLine<'n>> {
+        let (name, signature) = text.strip_prefix("— ")?.split_once(' ')?;
+        let bytes = base64::decode(signature)?;
+        let (id, signature) = bytes.split_first_chunk()?;
+        Some(SignatureLine { text, name, id: *id, signature: signature.to_vec() })
+    }
+
+    /// Writes a line with its end.
+    pub(crate) fn write(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+        format!("— {name} {}\n", base64::encode(&[id.as_slice(), signature].concat()))
+    }
+}
+
+/// The text of a note and its signatures, at least one.
+pub(crate) fn split_note(note: &str) -> Option<(String, Vec<SignatureLine<'_>>)> {
+    let (text, signatures) = note.rsplit_once("\n\n")?;
+    let lines: Option<Vec<_>> = signatures.strip_suffix('\n')?.split('\n').map(SignatureLine::read).collect();
+    Some((format!("{text}\n"), lines?))
+}
+
 /// Why a checkpoint does not verify.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    #[error("is not a signed note with one signature line")]
+    #[error("is not a signed note")]
     Form,
+    #[error("has another signature than the log's")]
+    Other,
     #[error("is not signed by the key of `{0}`")]
     Signer(String),
     #[error("the signature does not verify")]
@@ -30,35 +65,40 @@ pub(crate) enum CheckpointError {
 
 impl Checkpoint {
     /// The text that is signed: origin, size and root, a line each.
-    fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, base64::encode(&self.root))
     }
 
     /// The signed note.
     pub(crate) fn sign(&self, key: &LogKey) -> Result<String, KeyError> {
         let body = self.body();
-        let mut signature = key.public(&self.origin)?.hash().to_vec();
-        signature.extend_from_slice(&key.sign(body.as_bytes())?);
-        Ok(format!("{body}\n— {} {}\n", self.origin, base64::encode(&signature)))
+        let line =
+            SignatureLine::write(&self.origin, key.public(&self.origin)?.hash(), &key.sign(body.as_bytes())?);
+        Ok(format!("{body}\n{line}"))
     }
 
     /// Reads a signed note and checks every byte of it: the one signature line is `key`'s.
     pub(crate) fn verified(note: &str, key: &PublicKey) -> Result<Checkpoint, CheckpointError> {
-        let (body, signature) = note.split_once("\n\n").ok_or(CheckpointError::Form)?;
-        let body = format!("{body}\n");
-        let line = signature.strip_prefix("— ").and_then(|line| line.strip_suffix('\n'));
-        let (name, signature) = line.and_then(|line| line.split_once(' ')).ok_or(CheckpointError::Form)?;
-        let signature = base64::decode(signature).ok_or(CheckpointError::Form)?;
-        let (hash, signature) = signature.split_at_checked(4).ok_or(CheckpointError::Form)?;
-        if name != key.name() || hash != key.hash() {
+        let (checkpoint, others) = Checkpoint::cosigned(note, key)?;
+        if others.is_empty() { Ok(checkpoint) } else { Err(CheckpointError::Other) }
+    }
+
+    /// Reads a signed note whose first signature is `key`'s, and gives the others, which nobody has checked yet.
+    pub(crate) fn cosigned<'n>(
+        note: &'n str,
+        key: &PublicKey,
+    ) -> Result<(Checkpoint, Vec<SignatureLine<'n>>), CheckpointError> {
+        let (body, mut lines) = split_note(note).ok_or(CheckpointError::Form)?;
+        let own = lines.remove(0);
+        if own.name != key.name() || own.id != key.hash() {
             return Err(CheckpointError::Signer(key.name().to_owned()));
         }
-        if !key.verifies(body.as_bytes(), signature) {
+        if !key.verifies(body.as_bytes(), &own.signature) {
             return Err(CheckpointError::Signature);
         }
         let stated = Checkpoint::parse(&body).ok_or(CheckpointError::Body)?;
         if stated.origin == key.name() && stated.body() == body {
-            Ok(stated)
+            Ok((stated, lines))
         } else {
             Err(CheckpointError::Body)
         }

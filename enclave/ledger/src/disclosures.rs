@@ -101,6 +101,7 @@ impl Ledger {
         self.read(|transaction| {
             let query = "SELECT leaf, answer FROM disclosure
                          WHERE memorandum = ?1 AND plan = ?2 AND contract = ?3 AND snapshot = ?4
+                           AND answer <> ''
                          ORDER BY leaf DESC LIMIT 1";
             let values = params![key.memorandum, key.digest.0, key.contract, key.snapshot];
             let found: Option<(u64, String)> =

@@ -1,10 +1,12 @@
 //! The log as a folder that anyone can check with the public key alone: `checkpoint`, `vkey`, `leaves.jsonl` for
-//! people, and the C2SP tiles for other tools.
+//! people, the C2SP tiles for other tools, a proof for every release, and the checkpoints that witnesses cosigned.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::derived::Derived;
+use crate::key::PublicKey;
 use crate::store::{Ledger, LedgerError, stored_checkpoint};
 use crate::tiles::{TileFile, Tiling};
 use crate::tree::Hash;
@@ -53,10 +55,15 @@ impl Ledger {
         self.read(|transaction| {
             let tree = self.head(transaction)?;
             let note = stored_checkpoint(transaction)?;
-            let written = write_leaves(transaction, dir).and_then(|root| {
+            let written = write_leaves(transaction, dir, self.public_key()).and_then(|derived| {
+                let root = derived.root();
                 if root != tree.root() {
                     let message = "the stored leaves have another root than the checkpoint".to_owned();
                     return Err(LedgerError::Damaged(message).into());
+                }
+                let problems = derived.finish(&note, &mut |path, bytes: &[u8]| write(dir, &path, bytes))?;
+                if let Some((leaf, problem)) = problems.first() {
+                    return Err(LedgerError::Damaged(format!("leaf {leaf} {problem}")).into());
                 }
                 fs::write(dir.join(VKEY), format!("{}\n", self.public_key()))?;
                 // Last, so that an export cut short is none.
@@ -68,26 +75,32 @@ impl Ledger {
     }
 }
 
-fn write_leaves(transaction: &rusqlite::Transaction<'_>, dir: &Path) -> Result<Hash, ExportError> {
+fn write_leaves<'k>(
+    transaction: &rusqlite::Transaction<'_>,
+    dir: &Path,
+    key: &'k PublicKey,
+) -> Result<Derived<'k>, ExportError> {
     let mut lines = BufWriter::new(File::create_new(dir.join(LEAVES))?);
-    let mut tiling = Tiling::default();
-    let mut write = |file: TileFile<'_>| {
-        let path = dir.join(file.path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, file.bytes)
-    };
+    let (mut tiling, mut derived) = (Tiling::default(), Derived::new(key));
+    let mut tile = |file: TileFile<'_>| write(dir, &file.path, file.bytes);
     let mut statement =
         transaction.prepare("SELECT body FROM leaf ORDER BY position").map_err(LedgerError::from)?;
     let mut rows = statement.query([]).map_err(LedgerError::from)?;
     while let Some(row) = rows.next().map_err(LedgerError::from)? {
-        let body: String = row.get(0).map_err(LedgerError::from)?;
-        writeln!(lines, "{body}")?;
-        tiling.push(body.as_bytes(), &mut write)?;
+        let line: String = row.get(0).map_err(LedgerError::from)?;
+        writeln!(lines, "{line}")?;
+        tiling.push(line.as_bytes(), &mut tile)?;
+        derived.add(line.as_bytes());
     }
     lines.flush()?;
-    let root = tiling.root();
-    tiling.finish(&mut write)?;
-    Ok(root)
+    tiling.finish(&mut tile)?;
+    Ok(derived)
+}
+
+fn write(dir: &Path, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = dir.join(path);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, bytes)
 }

@@ -1,4 +1,6 @@
 //! The log's Ed25519 key, and its public half as a C2SP signed-note verifier key (`name+hash+base64`).
+//!
+//! Witnesses have keys of another type, in `witness`, which are written the same way.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,8 +24,11 @@ pub enum KeyError {
     /// The text is not a verifier key.
     #[error("not an Ed25519 verifier key of the form `name+hash+base64`")]
     Public,
+    /// The text is not a witness's private key.
+    #[error("not a witness's private key: it is one line that begins with `PRIVATE+KEY+`")]
+    Witness,
     /// The name would be ambiguous in a note.
-    #[error("`{0}` cannot name a log: a name has at least one character, no spaces and no `+`")]
+    #[error("`{0}` cannot be the name of a key: a name has at least one character, no spaces and no `+`")]
     Name(String),
     /// The system's random generator failed.
     #[error("the system gave no random bytes")]
@@ -77,10 +82,7 @@ pub struct PublicKey {
 impl PublicKey {
     /// The key of the log `name`.
     pub fn new(name: &str, bytes: [u8; 32]) -> Result<PublicKey, KeyError> {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') {
-            return Err(KeyError::Name(name.to_owned()));
-        }
-        Ok(PublicKey { name: name.to_owned(), bytes })
+        Ok(PublicKey { name: key_name(name)?, bytes })
     }
 
     /// Name of the log, which is the origin of its checkpoints.
@@ -95,24 +97,17 @@ impl PublicKey {
 
     /// Key hash of the signed-note format: the first four bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ key).
     pub(crate) fn hash(&self) -> [u8; 4] {
-        let digest = Sha256::new()
-            .chain_update(self.name.as_bytes())
-            .chain_update([b'\n', ED25519_NOTE])
-            .chain_update(self.bytes)
-            .finalize();
-        [digest[0], digest[1], digest[2], digest[3]]
+        key_id(&self.name, ED25519_NOTE, &self.bytes)
     }
 
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.bytes).verify(message, signature).is_ok()
+        ed25519_verifies(&self.bytes, message, signature)
     }
 }
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ED25519_NOTE];
-        key.extend_from_slice(&self.bytes);
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.hash()), base64::encode(&key))
+        f.write_str(&verifier_key(&self.name, ED25519_NOTE, &self.bytes))
     }
 }
 
@@ -120,14 +115,48 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<PublicKey, KeyError> {
-        let (name, rest) = text.split_once('+').ok_or(KeyError::Public)?;
-        let (_, key) = rest.split_once('+').ok_or(KeyError::Public)?;
-        let key = base64::decode(key).ok_or(KeyError::Public)?;
-        let bytes = key.strip_prefix(&[ED25519_NOTE]).and_then(|bytes| bytes.try_into().ok());
-        let public = PublicKey::new(name, bytes.ok_or(KeyError::Public)?)?;
-        // The hash is checked, and every other spelling refused, by writing it again.
-        if public.to_string() == text { Ok(public) } else { Err(KeyError::Public) }
+        let (name, bytes) = read_verifier_key(text, ED25519_NOTE)?;
+        PublicKey::new(&name, bytes)
     }
+}
+
+/// A name that a signature line can have.
+pub(crate) fn key_name(name: &str) -> Result<String, KeyError> {
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') {
+        return Err(KeyError::Name(name.to_owned()));
+    }
+    Ok(name.to_owned())
+}
+
+/// Key id of the signed-note format: the first four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ key).
+pub(crate) fn key_id(name: &str, algorithm: u8, key: &[u8; 32]) -> [u8; 4] {
+    let digest = Sha256::new()
+        .chain_update(name.as_bytes())
+        .chain_update([b'\n', algorithm])
+        .chain_update(key)
+        .finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+/// `name+id+base64(type ‖ key)`.
+pub(crate) fn verifier_key(name: &str, algorithm: u8, key: &[u8; 32]) -> String {
+    let typed = [&[algorithm], key.as_slice()].concat();
+    format!("{name}+{}+{}", hex::encode(key_id(name, algorithm, key)), base64::encode(&typed))
+}
+
+/// Name and key of a verifier key of one type, in its one spelling.
+pub(crate) fn read_verifier_key(text: &str, algorithm: u8) -> Result<(String, [u8; 32]), KeyError> {
+    let (name, rest) = text.split_once('+').ok_or(KeyError::Public)?;
+    let (_, key) = rest.split_once('+').ok_or(KeyError::Public)?;
+    let key = base64::decode(key).ok_or(KeyError::Public)?;
+    let bytes = key.strip_prefix(&[algorithm]).and_then(|bytes| bytes.try_into().ok());
+    let (name, bytes) = (key_name(name)?, bytes.ok_or(KeyError::Public)?);
+    // The id is checked, and every other spelling refused, by writing it again.
+    if verifier_key(&name, algorithm, &bytes) == text { Ok((name, bytes)) } else { Err(KeyError::Public) }
+}
+
+pub(crate) fn ed25519_verifies(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok()
 }
 
 #[cfg(test)]

@@ -10,23 +10,29 @@
 //! `disclosures` (log before answer; replay) · `approvals` (what waits for the board) ·
 //! `act` (what else is done) · `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
 //! `statement` (charge by charge) · `receipt` (what a researcher keeps) · `recompute` (accounts out of an export) · `tiles` (C2SP layout) ·
+//! `nodes` (a tree in memory) · `proof` (proofs as texts) · `witness` (who cosigns) · `prune` (retention) · `anchor` (against
+//! an older copy of the file) · `derived` (proofs and cosigned checkpoints of an export) ·
 //! `export` (the folder for the board) · `verify` (which trusts nothing but that folder and a key).
 
 mod accounts;
 mod act;
-mod announced;
+mod anchor;
 mod approvals;
 mod audit;
 mod base64;
 mod canonical;
 mod checkpoint;
+mod derived;
 mod disclosures;
 mod documents;
 mod export;
 mod factor;
 mod key;
 mod log;
+mod nodes;
 mod people;
+mod proof;
+mod prune;
 mod receipt;
 mod recompute;
 mod stamp;
@@ -35,6 +41,7 @@ mod store;
 mod tiles;
 mod tree;
 mod verify;
+mod witness;
 
 pub use accounts::{AccountKind, DebitError, Question};
 pub use act::{Act, RecordsAct, ReviewAct};
@@ -47,10 +54,13 @@ pub use factor::{CodeUse, Factor, LOCKED_MINUTES, WRONG_CODES};
 pub use key::{KeyError, LogKey, PublicKey};
 pub use log::{Event, Leaf, LeafKind, LogPosition};
 pub use people::{DORMANT_DAYS, PeopleError, PersonChange, Registered};
+pub use proof::{PastError, ProofError, verify_tlog_proof};
+pub use prune::{POLICY_BYTES_MAX, PruneError, Pruned};
 pub use receipt::{Receipt, ReceiptError, VerifiedReceipt};
 pub use recompute::{Counted, Recount, RecountError, recount};
 pub use stamp::Stamp;
 pub use statement::{Entry, Forecast, forecast};
 pub use store::{Ledger, LedgerError};
 pub use tree::{Hash, verify_consistency, verify_inclusion};
-pub use verify::{Fault, Verified, VerifyError, exported_key, verify_export};
+pub use verify::{Fault, Verified, VerifyError, exported_key, verify_export, verify_export_since};
+pub use witness::{Witness, WitnessError, WitnessKey, WitnessPublic, witness_export};

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::canonical::canonical;
 use crate::checkpoint::Checkpoint;
+use crate::prune::unstub;
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError, node, stored_checkpoint};
-use crate::tree::{self, Growing, Hash, consistency_proof, inclusion_proof, leaf_hash, peaks, root_of_peaks};
+use crate::tree::{Growing, Hash, consistency_proof, inclusion_proof, leaf_hash, peaks, root_of_peaks};
 
 /// Longest entry of a C2SP entry bundle.
 const LEAF_BYTES_MAX: usize = 65_535;
@@ -30,10 +31,8 @@ pub enum LeafKind {
     Ingest,
     /// Keys were rotated, destroyed, dealt in shares or recovered.
     Keys,
-    /// Records were found, corrected, deleted, handed over or disposed of.
+    /// A custodian found, corrected, deleted, exported, kept or disposed of records, or changed snapshots.
     Records,
-    /// A member reviewed the log: a note, or a sign-off.
-    Review,
     /// The log was exported, or the public register was made from it.
     Published,
     /// A question was charged.
@@ -56,10 +55,18 @@ pub enum LeafKind {
     People,
     /// A person showed a second factor, or failed to.
     LogIn,
+    /// Somebody became a witness, or is one no more.
+    Witness,
+    /// A witness cosigned a checkpoint.
+    Cosignature,
+    /// The words of old leaves were removed, under a written policy.
+    Prune,
+    /// A member of the board noted something on a month's review, or signed it off.
+    Review,
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 19] = [
+    const ALL: [LeafKind; 22] = [
         LeafKind::Init,
         LeafKind::Publish,
         LeafKind::Signature,
@@ -67,7 +74,6 @@ impl LeafKind {
         LeafKind::Ingest,
         LeafKind::Keys,
         LeafKind::Records,
-        LeafKind::Review,
         LeafKind::Published,
         LeafKind::Question,
         LeafKind::Refusal,
@@ -79,6 +85,10 @@ impl LeafKind {
         LeafKind::Amendment,
         LeafKind::People,
         LeafKind::LogIn,
+        LeafKind::Witness,
+        LeafKind::Cosignature,
+        LeafKind::Prune,
+        LeafKind::Review,
     ];
 
     /// As in the leaf.
@@ -91,7 +101,6 @@ impl LeafKind {
             LeafKind::Ingest => "ingest",
             LeafKind::Keys => "keys",
             LeafKind::Records => "records",
-            LeafKind::Review => "review",
             LeafKind::Published => "published",
             LeafKind::Question => "question",
             LeafKind::Refusal => "refusal",
@@ -103,6 +112,10 @@ impl LeafKind {
             LeafKind::Amendment => "amendment",
             LeafKind::People => "people",
             LeafKind::LogIn => "log-in",
+            LeafKind::Witness => "witness",
+            LeafKind::Cosignature => "cosignature",
+            LeafKind::Prune => "prune",
+            LeafKind::Review => "review",
         }
     }
 }
@@ -122,16 +135,16 @@ pub enum Event {
     Ingest,
     /// Keys were rotated, destroyed, dealt in shares or recovered.
     Keys,
-    /// Records were found, corrected, deleted, handed over or disposed of.
+    /// A custodian found, corrected, deleted, exported, kept or disposed of records, or changed snapshots.
     Records,
-    /// A member reviewed the log.
-    Review,
     /// The log was exported, or the public register was made from it.
     Published,
     /// A question was refused.
     Refusal,
     /// An answer on record was given again.
     Replay,
+    /// A member of the board noted something on a month's review, or signed it off.
+    Review,
 }
 
 /// Where a leaf stands.
@@ -152,10 +165,12 @@ pub struct Leaf {
     pub at: DateTime<Utc>,
     /// What it tells of.
     pub kind: LeafKind,
-    /// Canonical JSON: the bytes that are hashed.
+    /// Canonical JSON: the bytes that are hashed; of a pruned leaf, what is kept of it.
     pub body: String,
-    /// SHA-256(0x00 ‖ body).
+    /// SHA-256(0x00 ‖ body), of the whole body also where the leaf was pruned.
     pub hash: Hash,
+    /// Whether its words were removed.
+    pub pruned: bool,
 }
 
 impl Ledger {
@@ -171,10 +186,10 @@ impl Ledger {
             Event::Ingest => LeafKind::Ingest,
             Event::Keys => LeafKind::Keys,
             Event::Records => LeafKind::Records,
-            Event::Review => LeafKind::Review,
             Event::Published => LeafKind::Published,
             Event::Refusal => LeafKind::Refusal,
             Event::Replay => LeafKind::Replay,
+            Event::Review => LeafKind::Review,
         };
         let stamp = stamp.into();
         self.write(|writer| writer.leaf(stamp, kind, Map::new(), facts))
@@ -309,12 +324,20 @@ impl Writer<'_> {
         Ok(LogPosition { index, root: self.tree.root() })
     }
 
+    /// Number of leaves so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
     fn commit(self, ledger: &Ledger) -> Result<(), LedgerError> {
         let (origin, size, root) =
             (ledger.public_key().name().to_owned(), self.tree.size(), self.tree.root());
         let note = Checkpoint { origin, size, root }.sign(ledger.log_key())?;
-        self.transaction.execute("UPDATE log SET checkpoint = ?1", [note])?;
-        Ok(self.transaction.commit()?)
+        self.transaction.execute("UPDATE log SET checkpoint = ?1", [&note])?;
+        self.transaction.commit()?;
+        // It is done: a file that lags is made up for when the ledger is opened.
+        let _ = ledger.anchor().add(&note);
+        Ok(())
     }
 }
 
@@ -327,7 +350,10 @@ pub(crate) fn root_at(transaction: &Transaction<'_>, size: u64) -> Result<Hash, 
 
 /// Reads a row of (position, body).
 pub(crate) fn leaf(row: &Row<'_>) -> Result<Leaf, LedgerError> {
-    let (index, body): (u64, String) = (row.get(0)?, row.get(1)?);
+    let (index, line): (u64, String) = (row.get(0)?, row.get(1)?);
+    let (hash, kept) = unstub(line.as_bytes());
+    let pruned = kept.is_some();
+    let body = kept.unwrap_or(line);
     let read = || -> Option<(DateTime<Utc>, LeafKind)> {
         let fields: Map<String, Value> = serde_json::from_str(&body).ok()?;
         let kind = fields.get("kind")?.as_str()?;
@@ -336,5 +362,5 @@ pub(crate) fn leaf(row: &Row<'_>) -> Result<Leaf, LedgerError> {
         Some((at.to_utc(), kind))
     };
     let (at, kind) = read().ok_or_else(|| LedgerError::Damaged(format!("leaf {index} is not one")))?;
-    Ok(Leaf { index, at, kind, hash: tree::leaf_hash(body.as_bytes()), body })
+    Ok(Leaf { index, at, kind, body, hash, pruned })
 }

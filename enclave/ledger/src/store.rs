@@ -11,9 +11,11 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
+use crate::anchor::Anchor;
 use crate::checkpoint::Checkpoint;
 use crate::documents::DocumentKind;
 use crate::key::{KeyError, LogKey, PublicKey};
+use crate::log::root_at;
 use crate::tree::{Growing, Hash, empty_root, peaks};
 
 /// `ENLG`: marks the file as ours.
@@ -58,6 +60,28 @@ pub enum LedgerError {
     /// What is stored contradicts itself or its signature.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
+    /// An older copy of the database was put back.
+    #[error(
+        "the ledger was rolled back: `{anchor}` has its signed checkpoint of {signed} leaves, and the database has {size}. Put the newest copy of the database back, as with this one what was charged since is forgotten; if that copy is lost, the log cannot go on: export it for the board, and begin with a new home"
+    )]
+    RolledBack {
+        /// The file with the newer checkpoint.
+        anchor: PathBuf,
+        /// Leaves that were signed.
+        signed: u64,
+        /// Leaves that there are.
+        size: u64,
+    },
+    /// Another log than the one that was signed.
+    #[error(
+        "the ledger was rewritten: its first {signed} leaves are not those of the signed checkpoint in `{anchor}`. Put the newest copy of the database back, and tell the board"
+    )]
+    Rewritten {
+        /// The file with the checkpoint.
+        anchor: PathBuf,
+        /// Leaves that were signed.
+        signed: u64,
+    },
     /// A caller's facts are not a JSON object.
     #[error("the facts of a leaf are a JSON object")]
     Facts,
@@ -124,6 +148,7 @@ pub struct Ledger {
     connection: Mutex<Connection>,
     key: LogKey,
     public: PublicKey,
+    anchor: Anchor,
 }
 
 impl Ledger {
@@ -147,7 +172,10 @@ impl Ledger {
                 return Err(error);
             }
         };
-        Ok(Ledger { connection: Mutex::new(connection), key, public })
+        let anchor = Anchor::beside(path);
+        let ledger = Ledger { connection: Mutex::new(connection), key, public, anchor };
+        ledger.check_anchor()?;
+        Ok(ledger)
     }
 
     fn initialise(path: &Path, public: &PublicKey, key: &LogKey) -> Result<Connection, LedgerError> {
@@ -172,7 +200,8 @@ impl Ledger {
         Ok(connection)
     }
 
-    /// Opens a ledger and checks that its last checkpoint is signed by `key` and fits the stored tree.
+    /// Opens a ledger and checks that its last checkpoint is signed by `key`, fits the stored tree, and continues
+    /// the newest one that was signed before.
     pub fn open(path: &Path, key: LogKey) -> Result<Ledger, LedgerError> {
         if !path.is_file() {
             return Err(LedgerError::Missing(path.to_owned()));
@@ -191,9 +220,37 @@ impl Ledger {
         connection.execute_batch(PEOPLE)?;
         let origin: String = connection.query_row("SELECT origin FROM log", [], |row| row.get(0))?;
         let public = key.public(&origin)?;
-        let ledger = Ledger { connection: Mutex::new(connection), key, public };
-        ledger.read(|transaction| ledger.head(transaction).map(drop))?;
+        let anchor = Anchor::beside(path);
+        let ledger = Ledger { connection: Mutex::new(connection), key, public, anchor };
+        ledger.check_anchor()?;
         Ok(ledger)
+    }
+
+    /// Checks that the database continues the newest checkpoint outside of it, and notes its own there.
+    fn check_anchor(&self) -> Result<(), LedgerError> {
+        // Read before the database: what another process commits meanwhile is newer in the database.
+        let anchored = self.anchor.newest(&self.public)?;
+        self.read(|transaction| {
+            let size = self.head(transaction)?.size();
+            let Some(Checkpoint { size: signed, root, .. }) = anchored else {
+                return Ok(self.anchor.add(&stored_checkpoint(transaction)?)?);
+            };
+            let anchor = || self.anchor.path().to_owned();
+            if signed > size {
+                return Err(LedgerError::RolledBack { anchor: anchor(), signed, size });
+            }
+            if root_at(transaction, signed)? != root {
+                return Err(LedgerError::Rewritten { anchor: anchor(), signed });
+            }
+            if signed < size {
+                self.anchor.add(&stored_checkpoint(transaction)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn anchor(&self) -> &Anchor {
+        &self.anchor
     }
 
     /// The key that checks this log: what the board keeps.

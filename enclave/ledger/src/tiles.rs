@@ -2,7 +2,8 @@
 //!
 //! Tile (L, N) holds the complete nodes of level 8·L from 256·N on; the last of a level may be partial.
 
-use crate::tree::{Growing, Hash, leaf_hash};
+use crate::prune::unstub;
+use crate::tree::{Growing, Hash};
 
 /// Hashes of a full tile, and entries of a full bundle.
 pub(crate) const WIDTH: u64 = 256;
@@ -25,6 +26,7 @@ pub(crate) struct Tiling {
     tree: Growing,
     entries: Vec<u8>,
     ends: Vec<usize>,
+    pruned: bool,
     levels: Vec<Level>,
 }
 
@@ -35,13 +37,15 @@ struct Level {
 }
 
 impl Tiling {
-    /// Adds a leaf. `file` hears of every file that it fills.
+    /// Adds a line of the log. `file` hears of every file that it fills. A bundle with a pruned leaf is left out.
     pub(crate) fn push<E>(
         &mut self,
         leaf: &[u8],
         file: &mut impl FnMut(TileFile<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let index = self.tree.size();
+        let (hash, kept) = unstub(leaf);
+        self.pruned |= kept.is_some();
         // `Writer::leaf` keeps entries below 2¹⁶ bytes; of a longer one, the verifier sees another length.
         self.entries.extend_from_slice(&u16::try_from(leaf.len()).unwrap_or(u16::MAX).to_be_bytes());
         self.entries.extend_from_slice(leaf);
@@ -51,7 +55,7 @@ impl Tiling {
         }
 
         let levels = &mut self.levels;
-        self.tree.push(leaf_hash(leaf), |level, _, hash| {
+        self.tree.push(hash, |level, _, hash| {
             if !level.is_multiple_of(8) {
                 return Ok(());
             }
@@ -78,10 +82,6 @@ impl Tiling {
         Ok(())
     }
 
-    pub(crate) fn root(&self) -> Hash {
-        self.tree.root()
-    }
-
     fn bundle<E>(
         &mut self,
         number: u64,
@@ -89,7 +89,10 @@ impl Tiling {
         file: &mut impl FnMut(TileFile<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (path, first) = (path("entries", number, width), number * WIDTH);
-        file(TileFile { path, bytes: &self.entries, first, ends: &self.ends })?;
+        if !self.pruned {
+            file(TileFile { path, bytes: &self.entries, first, ends: &self.ends })?;
+        }
+        self.pruned = false;
         self.entries.clear();
         self.ends.clear();
         Ok(())

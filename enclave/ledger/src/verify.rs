@@ -2,17 +2,22 @@
 //! which line, leaf or hash in it.
 //!
 //! The signed checkpoint decides. If the lines of `leaves.jsonl` give its root they are the log, and every other
-//! file must be, byte for byte, what they give. If not, the tiles tell which line was changed.
+//! file must be, byte for byte, what they give: tiles, proofs, cosigned checkpoints. If not, the tiles tell which line
+//! was changed.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::checkpoint::Checkpoint;
+use crate::derived::Derived;
 use crate::export::{CHECKPOINT, LEAVES, VKEY};
 use crate::key::PublicKey;
+use crate::proof::continues;
+use crate::prune::unstub;
 use crate::tiles::{TileFile, Tiling, WIDTH, path};
 use crate::tree::{Growing, Hash, leaf_hash};
 
@@ -79,57 +84,93 @@ pub fn exported_key(dir: &Path) -> Result<PublicKey, VerifyError> {
 
 /// Checks every byte of the export in `dir` against `key`.
 pub fn verify_export(dir: &Path, key: &PublicKey) -> Result<Verified, VerifyError> {
+    verify_export_since(dir, key, None)
+}
+
+/// The same, and that the log continues an `earlier` checkpoint that it signed: without one, a log that was rolled
+/// back whole, or of which others see another version, is whole too.
+pub fn verify_export_since(
+    dir: &Path,
+    key: &PublicKey,
+    earlier: Option<&str>,
+) -> Result<Verified, VerifyError> {
+    checked(dir, key, earlier).map(|(verified, _)| verified)
+}
+
+/// What was verified, and its checkpoint.
+pub(crate) fn checked(
+    dir: &Path,
+    key: &PublicKey,
+    earlier: Option<&str>,
+) -> Result<(Verified, String), VerifyError> {
     let mut faults = Faults::default();
     if let Some(text) = faults.text(dir, VKEY)
         && text != format!("{key}\n")
     {
         faults.add(VKEY, None, "is not the key to verify with");
     }
-    if let Some(checkpoint) = verified_checkpoint(dir, key, &mut faults)
-        && let Some(lines) = faults.keep(LEAVES, Lines::read(dir))
+    if let Some((checkpoint, note)) = verified_checkpoint(dir, key, &mut faults)
+        && let Some((derived, ended)) = faults.keep(LEAVES, read_lines(dir, key))
     {
-        if lines.tree.root() == checkpoint.root && lines.tree.size() == checkpoint.size {
-            if !lines.ended {
+        if derived.root() == checkpoint.root && derived.size() == checkpoint.size {
+            if !ended {
                 faults.add(LEAVES, Some(line(checkpoint.size)), "does not end with a line feed");
             }
-            compare_tiles(dir, &mut faults);
+            if let Some(earlier) = earlier
+                && let Ok(Err(past)) =
+                    continues(earlier, key, derived.size(), |size| Ok::<_, Infallible>(derived.root_at(size)))
+            {
+                faults.add(CHECKPOINT, None, &past.to_string());
+            }
+            compare(dir, derived, &note, &mut faults);
         } else {
-            locate(dir, &checkpoint, lines.tree.size(), &mut faults);
+            locate(dir, &checkpoint, derived.size(), &mut faults);
         }
         if faults.found.is_empty() {
             let Checkpoint { origin, size, root } = checkpoint;
-            return Ok(Verified { origin, size, root });
+            return Ok((Verified { origin, size, root }, note));
         }
     }
     Err(VerifyError { faults: faults.found })
 }
 
-fn verified_checkpoint(dir: &Path, key: &PublicKey, faults: &mut Faults) -> Option<Checkpoint> {
+fn verified_checkpoint(dir: &Path, key: &PublicKey, faults: &mut Faults) -> Option<(Checkpoint, String)> {
     let note = faults.text(dir, CHECKPOINT)?;
     let verified = Checkpoint::verified(&note, key);
-    verified.map_err(|error| faults.add(CHECKPOINT, None, &error.to_string())).ok()
+    let verified = verified.map_err(|error| faults.add(CHECKPOINT, None, &error.to_string())).ok()?;
+    Some((verified, note))
 }
 
 /// The leaves are the log: every other file is what they give, and there is no file besides.
-fn compare_tiles(dir: &Path, faults: &mut Faults) {
+fn compare(dir: &Path, derived: Derived<'_>, note: &str, faults: &mut Faults) {
     let mut expected: BTreeSet<String> = [CHECKPOINT, VKEY, LEAVES].map(str::to_owned).into();
-    let mut compare = |file: TileFile<'_>| -> io::Result<()> {
+    let mut compare = |path: String, bytes: &[u8], place: &dyn Fn(usize) -> Option<String>| {
         // One byte more than expected shows that there are too many.
-        match read_at_most(&dir.join(&file.path), file.bytes.len() as u64 + 1) {
-            Ok(found) if found == file.bytes => {}
+        match read_at_most(&dir.join(&path), bytes.len() as u64 + 1) {
+            Ok(found) if found == bytes => {}
             Ok(found) => {
-                let at = found.iter().zip(file.bytes).take_while(|(a, b)| a == b).count();
-                faults.add(&file.path, Some(place(&file, at)), "is not what the leaves give");
+                let at = found.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+                faults.add(&path, place(at), "is not what the leaves give");
             }
-            Err(error) => faults.add(&file.path, None, &unreadable(&error)),
+            Err(error) => faults.add(&path, None, &unreadable(&error)),
         }
-        expected.insert(file.path);
+        expected.insert(path);
+    };
+    let mut tile = |file: TileFile<'_>| -> io::Result<()> {
+        compare(file.path.clone(), file.bytes, &|at| Some(place(&file, at)));
         Ok(())
     };
     let mut tiling = Tiling::default();
     let compared =
-        each_line(dir, |leaf, _| tiling.push(leaf, &mut compare)).and_then(|()| tiling.finish(&mut compare));
+        each_line(dir, |leaf, _| tiling.push(leaf, &mut tile)).and_then(|()| tiling.finish(&mut tile));
+    let Ok(problems) = derived.finish(note, &mut |path, bytes: &[u8]| {
+        compare(path, bytes, &|_| None);
+        Ok::<_, Infallible>(())
+    });
     faults.keep(LEAVES, compared);
+    for (leaf, problem) in problems {
+        faults.add(LEAVES, Some(line(leaf + 1)), problem);
+    }
     refuse_others(dir, dir, &expected, faults);
 }
 
@@ -165,7 +206,7 @@ fn locate(dir: &Path, checkpoint: &Checkpoint, lines: u64, faults: &mut Faults) 
     let signed = |hashes: &Vec<Hash>| {
         let mut tree = Growing::default();
         for hash in hashes {
-            let Ok(()) = tree.push(*hash, |_, _, _| Ok::<_, std::convert::Infallible>(()));
+            let Ok(()) = tree.push(*hash, |_, _, _| Ok::<_, Infallible>(()));
         }
         tree.size() == checkpoint.size && tree.root() == checkpoint.root
     };
@@ -178,7 +219,7 @@ fn locate(dir: &Path, checkpoint: &Checkpoint, lines: u64, faults: &mut Faults) 
     };
     let (mut index, mut differs) = (0usize, None);
     let compared = each_line(dir, |leaf, _| {
-        if differs.is_none() && hashes.get(index) != Some(&leaf_hash(leaf)) {
+        if differs.is_none() && hashes.get(index) != Some(&unstub(leaf).0) {
             differs = Some(index);
         }
         index += 1;
@@ -217,21 +258,15 @@ fn tile_hashes(dir: &Path, level: &str, size: u64) -> Option<Vec<Hash>> {
     Some(hashes)
 }
 
-/// The tree of the lines.
-struct Lines {
-    tree: Growing,
-    ended: bool,
-}
-
-impl Lines {
-    fn read(dir: &Path) -> io::Result<Lines> {
-        let mut lines = Lines { tree: Growing::default(), ended: true };
-        each_line(dir, |leaf, ended| {
-            lines.ended &= ended;
-            lines.tree.push(leaf_hash(leaf), |_, _, _| Ok(()))
-        })?;
-        Ok(lines)
-    }
+/// What the lines give, and whether the last one has an end.
+fn read_lines<'k>(dir: &Path, key: &'k PublicKey) -> io::Result<(Derived<'k>, bool)> {
+    let (mut derived, mut all_ended) = (Derived::new(key), true);
+    each_line(dir, |leaf, ended| {
+        all_ended &= ended;
+        derived.add(leaf);
+        Ok(())
+    })?;
+    Ok((derived, all_ended))
 }
 
 /// Every line of `leaves.jsonl` without its end, and whether it had one. A line longer than any leaf is cut, so

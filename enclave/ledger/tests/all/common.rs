@@ -30,6 +30,14 @@ impl Place {
         copy
     }
 
+    /// The same while it is open here.
+    pub(crate) fn copy_open(&self) -> Place {
+        let copy = Place { dir: tempfile::tempdir().unwrap(), pkcs8: self.pkcs8.clone() };
+        let other = rusqlite::Connection::open(self.path()).unwrap();
+        other.execute("VACUUM INTO ?1", [copy.path().to_str().unwrap()]).unwrap();
+        copy
+    }
+
     pub(crate) fn key(&self) -> LogKey {
         LogKey::from_pkcs8(&self.pkcs8).unwrap()
     }
