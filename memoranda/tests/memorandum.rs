@@ -50,6 +50,105 @@ fn a_memorandum_is_read_whole() {
 }
 
 #[test]
+fn versions_count_up_and_use_cases_may_be_several() {
+    let read = |from: &str, to: &str| Memorandum::parse(&changed(from, to)).unwrap();
+    let plain = Memorandum::parse(GOOD).unwrap();
+    assert_eq!((plain.version, plain.use_cases.as_slice()), (1, &["class-size".to_owned()][..]));
+    assert_eq!(read("contract =", "version = 7\ncontract =").version, 7);
+    assert_eq!(
+        read("\"class-size\"", "[\"class-size\", \"wellbeing\"]").use_cases,
+        ["class-size", "wellbeing"]
+    );
+    for (from, to, expected) in [
+        ("contract =", "version = 0\ncontract =", "`/version`: must be a whole number of at least 1"),
+        ("contract =", "version = 5000000000\ncontract =", "`/version`: is too large a number of versions"),
+        ("\"class-size\"", "[]", "`/use_case`: must not be empty"),
+        ("\"class-size\"", "[\"a\", \"a\"]", "`/use_case/1`: `a` appears twice"),
+        (
+            "\"class-size\"",
+            "[\"a b\"]",
+            "`/use_case/0`: `a b` is not an identifier: use up to 64 letters, digits, `-`, `_`, `.`",
+        ),
+        (
+            "\"researcher\"",
+            "\"public\"",
+            "`/people/0/role`: unknown role `public`; use one of `steward`, `custodian`, `researcher`, `practitioner`, `board`",
+        ),
+    ] {
+        assert_eq!(mistakes(&changed(from, to)), [expected]);
+    }
+}
+
+#[test]
+fn a_difference_reads_like_a_list_of_changes() {
+    let before = Memorandum::parse(GOOD).unwrap();
+    assert_eq!(before.differences(&before), []);
+    let after = GOOD
+        .replace(
+            "id = \"b1\", name = \"Board One\", role = \"board\"",
+            "id = \"r2\", name = \"R Two\", role = \"researcher\"",
+        )
+        .replace("\"school\", \"sex\"", "\"school\", \"score\"")
+        .replace(", { table = \"visits\", columns = [] }", "")
+        .replace("use_case = \"class-size\"", "use_case = [\"class-size\", \"wellbeing\"]")
+        .replace("2027-03-31", "2028-03-31")
+        .replace("To learn.", "To learn more.")
+        .replace("\"standard\"", "\"strict\"")
+        .replace("rho = 0.5\n", "rho = 0.6\n");
+    let after = Memorandum::parse(&after).unwrap();
+    let lines: Vec<String> = before.differences(&after).iter().map(ToString::to_string).collect();
+    let expected = [
+        "- person b1: Board One, board",
+        "+ person r2: R Two, researcher",
+        "- item pupils.sex",
+        "- table visits",
+        "+ item pupils.score",
+        "+ use case wellbeing",
+        "~ purpose: To learn. → To learn more.",
+        "~ term: 2026-04-01 to 2027-03-31 → 2026-04-01 to 2028-03-31",
+        "~ rules: standard → strict",
+        "~ allotment: rho 0.5, delta 1e-6, default 0.02 → rho 0.6, delta 1e-6, default 0.02",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(after.differences(&before).len(), expected.len(), "and back");
+}
+
+#[test]
+fn a_draft_offers_every_item_and_lacks_only_what_people_know() {
+    use serde_json::json;
+    let first = "/resources/1/schema/fields";
+    let contract = contract(&[(&format!("{first}/4/enclave:tier"), json!("restricted"))]);
+    let table = &contract.tables[1];
+    let column = &table.columns[4];
+    let today = "2026-05-01".parse::<NaiveDate>().unwrap();
+    let draft = memoranda::memorandum::draft(&contract, "new", today);
+    assert!(draft.contains("valid = { from = 2026-05-01, until = 2027-04-30 }"));
+    let places: Vec<String> =
+        mistakes(&draft).iter().filter_map(|mistake| mistake.split('`').nth(1).map(str::to_owned)).collect();
+    let known = [
+        "/title/en",
+        "/title/ja",
+        "/institution",
+        "/purpose/en",
+        "/purpose/ja",
+        "/use_case",
+        "/people/0/name",
+    ];
+    assert_eq!(places, known, "{draft}");
+    let filled = draft.replace("\"\"", "\"text\"");
+    let memorandum = Memorandum::parse(&filled).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    assert_eq!(memorandum.check_against(&contract), []);
+    assert_eq!(memorandum.items.len(), contract.tables.len());
+    assert!(!memorandum.permits(&table.name, &column.name), "a restricted item is for the steward to add");
+    let offered = filled.replace("# \"", "\"");
+    let memorandum = Memorandum::parse(&offered).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    assert!(memorandum.permits(&table.name, &column.name));
+    let tiers: Vec<_> =
+        memorandum.tiers(&contract).filter(|item| item.2 == memoranda::Tier::Restricted).collect();
+    assert_eq!(tiers, [(table.name.as_str(), column.name.as_str(), memoranda::Tier::Restricted)]);
+}
+
+#[test]
 fn the_term_holds_both_its_days() {
     let memorandum = Memorandum::parse(GOOD).unwrap();
     let cases = [
