@@ -103,7 +103,9 @@ impl Enclave {
                 format!("`{id}` may not {}: that takes one of {}", action.name(), needed.join(", "));
             return Ok(Err(NotIn::Known(message)));
         }
-        if self.is_dormant(id)? {
+        // Where no steward is left who could let anybody in, a steward is not kept out.
+        let last = roles.contains(&PersonRole::Steward) && self.active(PersonRole::Steward)?.is_empty();
+        if !last && self.is_dormant(id)? {
             let days = self.ledger.dormant_days()?;
             let message = format!(
                 "`{id}` was not seen for {days} days: a steward lets them in again with `enclave people renew {id}`"
@@ -208,14 +210,9 @@ impl Enclave {
         self.change_register(&actor, &PersonChange::Remove { id })
     }
 
-    /// Lets a dormant person in again: a steward does, or, where no steward is left, a member of the board.
+    /// Lets a dormant person in again.
     pub fn renew_person(&self, id: &str) -> Result<LogPosition, ActError> {
-        let actor = match &self.person {
-            Some(person) if self.may_vote(person)? && self.active(PersonRole::Steward)?.is_empty() => {
-                Actor { id: person.clone() }
-            }
-            _ => self.permitted(Action::ChangePeople)?,
-        };
+        let actor = self.permitted(Action::ChangePeople)?;
         if self.ledger.seen(id)?.is_none() {
             return Err(ActError::People(ledger::PeopleError::Unknown(id.to_owned())));
         }

@@ -155,22 +155,22 @@ impl Action {
 pub fn markdown() -> String {
     let mut page = String::from(
         "# Who may do what · 権限表\n\n\
-         Written from the table in the program by `enclave people permissions --markdown`; a test compares. The gate \
+         Written from the table in the program by `enclave people permissions --markdown`; a test compares. The gate\n\
          looks into the same table before every act.\n\n",
     );
     // A String takes all that is written to it.
     let _ = table(&mut page);
     page += "\n\
-         **Two people**: where the last column says so, a steward proposes and a member of the board approves \
-         (`enclave approvals vote`). The steward's command ends with exit code 5 and the number of an approval; after \
+         **Two people**: where the last column says so, a steward proposes and a member of the board approves\n\
+         (`enclave approvals vote`). The steward's command ends with exit code 5 and the number of an approval; after\n\
          the vote the same command with the same text takes effect, once.\n\n\
-         **Researchers** ask by the list of people in their memorandum and need not be registered; elsewhere they act \
+         **Researchers** ask by the list of people in their memorandum and need not be registered; elsewhere they act\n\
          as `--as MEMORANDUM/PERSON`.\n\n\
-         **Founding**: until the first steward is registered, acts are done, and logged, as `founder`. What needs two \
-         people cannot be done before a steward and a member of the board are registered, except that a rule set of \
+         **Founding**: until the first steward is registered, acts are done, and logged, as `founder`. What needs two\n\
+         people cannot be done before a steward and a member of the board are registered, except that a rule set of\n\
          a new name is not yet compared with `standard`.\n\n\
-         **Dormant people** lose access: who was not seen for 180 days (`enclave people policy --dormant-days N`) is let \
-         in again by a steward (`enclave people renew`), or, where no steward is left, by a member of the board.\n";
+         **Dormant people** lose access: who was not seen for 180 days (`enclave people policy --dormant-days N`) is let\n\
+         in again by a steward (`enclave people renew`). Where all stewards are dormant, none is kept out.\n";
     page
 }
 

@@ -7,5 +7,6 @@ mod deleted;
 mod forms;
 mod gallery;
 mod no_noise;
+mod people;
 mod pure;
 mod unknown_keys;
