@@ -2,16 +2,21 @@
 
 use std::path::Path;
 
-use gate::Enclave;
+use gate::{Action, Enclave};
 use ledger::{Approval, CaseState, Cast, Vote};
 use serde_json::{Value, json};
 
 use crate::args::{Approvals, ApprovalsCommand, BoardVote, ListFormat};
-use crate::command::{open, person};
+use crate::command::{open, open_for, person};
 use crate::outcome::{Done, Outcome, put};
 
 pub(crate) fn run(home: &Path, args: &Approvals) -> Done {
-    let enclave = open(home)?;
+    let enclave = match &args.command {
+        ApprovalsCommand::List { .. } | ApprovalsCommand::Show { .. } => {
+            open_for(home, Action::ReadApprovals)?
+        }
+        _ => open(home)?,
+    };
     match &args.command {
         ApprovalsCommand::List { all, format } => list(&enclave, *all, *format),
         ApprovalsCommand::Show { id, format } => show(&enclave, *id, person().as_deref(), *format),
