@@ -267,3 +267,27 @@ fn write_account(
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::{Ledger, LogKey};
+
+    /// What "durable before it returns" rests on, with every connection.
+    #[test]
+    fn every_commit_is_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let pkcs8 = LogKey::generate().unwrap();
+        let key = || LogKey::from_pkcs8(&pkcs8).unwrap();
+        let check = |ledger: Ledger| {
+            let connection = ledger.lock();
+            let number = |name| connection.pragma_query_value::<i64, _>(None, name, |row| row.get(0));
+            let mode = connection.pragma_query_value::<String, _>(None, "journal_mode", |row| row.get(0));
+            // 2: FULL.
+            assert_eq!((number("synchronous").unwrap(), mode.unwrap().as_str()), (2, "wal"));
+        };
+        check(Ledger::create(&path, "enclave.example/log", key()).unwrap());
+        check(Ledger::open(&path, key()).unwrap());
+    }
+}

@@ -8,6 +8,7 @@ mod export;
 mod keeping;
 mod mutations;
 mod people;
+mod power;
 mod prune;
 mod pure;
 mod python;

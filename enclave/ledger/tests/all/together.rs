@@ -64,18 +64,38 @@ fn one_handle_serves_many_threads() {
 }
 
 const CHILD: &str = "LEDGER_TEST_CHILD";
+/// Clients of one child process; two children are 64.
+const CLIENTS_OF_A_CHILD: u8 = 32;
+/// How often, unless `ENCLAVE_KILLS` says otherwise.
+const KILLS: u64 = 12;
+/// At least so many questions, unless `ENCLAVE_CHARGES` says otherwise.
+const CHARGES: u64 = 100;
 
-/// Not a test by itself: asks without end, so that [`a_killed_process_loses_no_charge`] can kill it.
+/// Not a test by itself: asks without end, so that [`killed_processes_lose_no_charge`] can kill it.
 #[test]
 fn child_asks_until_killed() {
     let Ok(dir) = std::env::var(CHILD) else { return };
     let dir = std::path::Path::new(&dir);
-    let key = LogKey::from_pkcs8(&std::fs::read(dir.join("key")).unwrap()).unwrap();
-    let ledger = Ledger::open(&dir.join("ledger.db"), key).unwrap();
-    loop {
-        ledger.debit(at(1), &question("m1", 1), cost(1, 0.0)).unwrap();
-        ledger.record(at(1), &replay_key("m1", 1), json!({}), "answer").unwrap();
-    }
+    let pkcs8 = std::fs::read(dir.join("key")).unwrap();
+    let client = |plan: u8| {
+        let ledger = Ledger::open(&dir.join("ledger.db"), LogKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
+        loop {
+            // The small one is soon spent: from then on it is refused, and never overdrawn.
+            for (id, price) in [("m1", 1 + u64::from(plan) % 3), ("small", 7)] {
+                match ledger.debit(at(1), &question(id, plan), cost(price, 0.0)) {
+                    Ok(_) => drop(ledger.record(at(1), &replay_key(id, plan), json!({}), "answer").unwrap()),
+                    Err(DebitError::Exhausted(_)) => {}
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for plan in 0..CLIENTS_OF_A_CHILD {
+            let client = &client;
+            scope.spawn(move || client(plan));
+        }
+    });
 }
 
 fn child(dir: &std::path::Path) -> Child {
@@ -88,34 +108,68 @@ fn child(dir: &std::path::Path) -> Child {
         .unwrap()
 }
 
+fn from_env(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
+}
+
+/// 64 clients in two processes, killed again and again at whatever moment.
 #[test]
-fn a_killed_process_loses_no_charge() {
+fn killed_processes_lose_no_charge() {
+    let (kills, charges) = (from_env("ENCLAVE_KILLS", KILLS), from_env("ENCLAVE_CHARGES", CHARGES));
     let dir = tempfile::tempdir().unwrap();
     let pkcs8 = LogKey::generate().unwrap();
     std::fs::write(dir.path().join("key"), &pkcs8).unwrap();
     let open = || Ledger::open(&dir.path().join("ledger.db"), LogKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
     let key = LogKey::from_pkcs8(&pkcs8).unwrap();
     let ledger = Ledger::create(&dir.path().join("ledger.db"), ORIGIN, key).unwrap();
-    ledger.sign(at(0), &memorandum("m1", 1_000_000), "m1", None).unwrap();
+    ledger.sign(at(0), &memorandum("m1", 100_000_000), "m1", None).unwrap();
+    ledger.sign(at(0), &memorandum("small", 200), "small", None).unwrap();
     drop(ledger);
 
-    let mut size = 1;
-    for round in 0..12u64 {
+    let (mut size, mut round, mut questions) = (2, 0, 0);
+    while round < kills || questions < charges {
         let mut children = [child(dir.path()), child(dir.path())];
         // Waits for progress, then a little, each round a different while.
         while open().size().unwrap() == size {
             std::thread::sleep(Duration::from_millis(2));
         }
-        std::thread::sleep(Duration::from_millis(round * 3 % 17));
+        std::thread::sleep(Duration::from_millis(round * 37 % 101));
         for child in &mut children {
             child.kill().unwrap();
             child.wait().unwrap();
         }
         let ledger = open();
-        size = ledger.verify().unwrap().size;
-        let leaves = ledger.leaves(1, u64::MAX).unwrap();
-        let count = |kind| leaves.iter().filter(|leaf| leaf.kind == kind).count() as u64;
-        assert_eq!(ledger.account("m1").unwrap().unwrap().charged.micro(), count(LeafKind::Question));
-        assert!(count(LeafKind::Release) <= count(LeafKind::Question));
+        size = ledger.size().unwrap();
+        // All of the log in a short run; where there are many rounds, every tenth time and at the end.
+        if round % 10 == 0 || kills <= KILLS || round + 1 >= kills {
+            questions = adds_up(&ledger);
+        }
+        round += 1;
     }
+    eprintln!("{round} kills of two processes, {questions} questions, {size} leaves");
+    let small = open().account("small").unwrap().unwrap();
+    assert!(small.charged <= micro(200), "overdrawn");
+}
+
+/// Accounts, log and sum of the charges are the same; every release has a charge of its own.
+fn adds_up(ledger: &Ledger) -> u64 {
+    ledger.verify().unwrap();
+    assert!(ledger.recomputed().unwrap().iter().all(ledger::Recomputed::agrees));
+    let (mut charged, mut questions, mut releases) = (0, 0, 0);
+    for leaf in ledger.leaves(0, u64::MAX).unwrap() {
+        let facts: serde_json::Value = serde_json::from_str(&leaf.body).unwrap();
+        match leaf.kind {
+            LeafKind::Question => {
+                charged += facts["rho_micro"].as_u64().unwrap();
+                questions += 1;
+            }
+            LeafKind::Release => releases += 1,
+            _ => {}
+        }
+    }
+    let sum: u64 =
+        ["m1", "small"].iter().map(|id| ledger.account(id).unwrap().unwrap().charged.micro()).sum();
+    assert_eq!((sum, ledger.pool(CONTRACT).unwrap().unwrap().charged.micro()), (charged, charged));
+    assert!(releases <= questions, "{releases} releases of {questions} charges");
+    questions
 }
