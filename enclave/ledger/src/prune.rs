@@ -72,6 +72,9 @@ pub struct Pruned {
     pub leaves: u64,
     /// Where the log says so.
     pub position: LogPosition,
+    /// Whether copies in free pages and in the write-ahead log are gone, too. Not while another process has the
+    /// ledger open: pruning once more makes it up.
+    pub tidied: bool,
 }
 
 /// A pruned leaf.
@@ -168,12 +171,13 @@ impl Ledger {
                 "policy_sha256": sha256(policy),
             }));
             let position = writer.leaf(stamp, LeafKind::Prune, own, json!({}))?;
-            Ok(Pruned { leaves, position })
-        })?;
-        // Copies in pages that were free before, and in the write-ahead log.
-        let tidied = self.lock().execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
-        tidied.map_err(LedgerError::from)?;
-        Ok(pruned)
+            Ok(Pruned { leaves, position, tidied: false })
+        });
+        let connection = self.lock();
+        let tidied = connection.execute_batch("VACUUM").and_then(|()| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+        });
+        Ok(Pruned { tidied: tidied.unwrap_or(false), ..pruned? })
     }
 }
 

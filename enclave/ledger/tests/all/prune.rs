@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::common::*;
-use ledger::{LeafKind, Ledger, PruneError, Stamp, verify_export, verify_tlog_proof};
+use ledger::{LeafKind, Ledger, PruneError, Stamp, recount, verify_export, verify_tlog_proof};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn words_go_and_proofs_and_balances_stay() {
     let leaves = ledger.leaves(0, 100).unwrap();
 
     let pruned = ledger.prune(by(40), at(15), POLICY).unwrap();
-    assert_eq!((pruned.leaves, pruned.position.index), (2, 7));
+    assert_eq!((pruned.leaves, pruned.position.index, pruned.tidied), (2, 7, true));
     ledger.verify().unwrap();
     assert_eq!(ledger.account("m1").unwrap().unwrap(), account);
     assert!(ledger.recomputed().unwrap().iter().all(ledger::Recomputed::agrees));
@@ -150,4 +150,21 @@ fn what_is_kept_cannot_be_changed() {
         let found = verify_export(&dir, ledger.public_key()).unwrap_err().to_string();
         assert!(found.contains("`leaves.jsonl`") && found.contains("vouches"), "{found}");
     }
+}
+
+/// Whoever has the export and the key adds up the same accounts as before.
+#[test]
+fn the_accounts_still_add_up_from_the_export_alone() {
+    let place = Place::new();
+    let ledger = asked(&place);
+    let recounted = |name: &str| {
+        let dir = place.dir.path().join(name);
+        ledger.export(&dir).unwrap();
+        recount(&dir, ledger.public_key()).unwrap().accounts
+    };
+    let before = recounted("before");
+    ledger.prune(by(40), at(25), POLICY).unwrap();
+    assert_eq!(recounted("after"), before);
+    let stored = ledger.account("m1").unwrap().unwrap();
+    assert!(before.iter().any(|one| one.account == stored && one.questions == 3 && one.releases == 3));
 }
