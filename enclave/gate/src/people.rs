@@ -42,8 +42,9 @@ enum NotIn {
 
 impl Enclave {
     /// The same enclave, used by a person of the register, or by `MEMORANDUM/PERSON`.
-    pub fn acting_as(self, person: Option<String>) -> Enclave {
-        Enclave { person, ..self }
+    pub fn acting_as(mut self, person: Option<String>) -> Enclave {
+        self.person = person;
+        self
     }
 
     /// Whoever acts, if the table of permissions lets them. A "no" is a leaf.
