@@ -8,7 +8,7 @@
 //! [`tree`] (the closed vocabulary of rows) · [`post`] (of released tables) · `function` (its functions) · `lower`
 //! (DataFusion's logical plan → trees) · `fields`, `range` and `finite`
 //! (what is known of values) · `bounds` and `lineage` (what one pupil can have) · `key_source` and `measured` (keys and
-//! measures) · [`verify`] (the door) · [`plan`] (what it gives) · [`emit`] (tree → DataFusion, every expression total) ·
+//! measures) · [`verify`] (the door) · [`plan`] (what it gives) · `plain` (answers that can be set beside others) · [`emit`] (tree → DataFusion, every expression total) ·
 //! [`answer`] (post-processing of noisy values) · `vocabulary` (what the page for researchers lists).
 
 pub mod answer;
@@ -22,6 +22,7 @@ mod key_source;
 mod lineage;
 mod lower;
 mod measured;
+mod plain;
 pub mod plan;
 pub mod post;
 mod principles;
@@ -35,6 +36,7 @@ mod vocabulary;
 pub use answer::Answer;
 pub use finite::value;
 pub use function::Totality;
+pub use plain::{NotPlain, Plain, PlainColumn};
 pub use plan::{Concern, PrivatePlan, Stage};
 pub use refusal::{Refusal, Rule};
 pub use verify::{Options, verify};

@@ -166,6 +166,11 @@ impl PrivatePlan {
         answer::bindings(&self.shapes(), &self.parts.scalars, releases)
     }
 
+    /// What is done with the releases.
+    pub(crate) fn post(&self) -> &Post {
+        &self.parts.answer
+    }
+
     fn shapes(&self) -> Vec<StageShape> {
         self.stages().iter().map(Stage::shape).collect()
     }

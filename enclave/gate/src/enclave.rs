@@ -13,7 +13,7 @@ pub struct Enclave {
     pub(crate) home: PathBuf,
     pub(crate) vault: Vault,
     pub(crate) ledger: Ledger,
-    clock: fn() -> DateTime<Utc>,
+    pub(crate) clock: fn() -> DateTime<Utc>,
     /// Who acts: of the register, or `MEMORANDUM/PERSON`.
     pub(crate) person: Option<String>,
 }

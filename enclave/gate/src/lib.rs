@@ -5,15 +5,17 @@
 //! here too, so that each is logged in the order in which it took effect.
 //!
 //! In reading order: [`ask`] (the way) · [`request`] (what is asked for) · [`price`] (what it costs) · [`answered`]
-//! (what is told) · `explain` (why these bounds) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`enclave`] (one home: vault, ledger, clock) ·
+//! (what is told) · `explain` (why these bounds) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`receipt`] (what is kept beside) · [`enclave`] (one home: vault, ledger, clock) ·
 //! [`acts`] (publish, install) · [`records`] (ingest, find, delete, check) · [`keys`] (rotate, destroy, recover) · `mask` (SQL without its constants) ·
 //! [`approvals`] (what waits for the board) · [`permissions`] (role × action) · [`people`] (who acts) ·
-//! [`memoranda`] (sign, amend, review) · [`factor`] (second factors).
+//! [`memoranda`] (sign, amend, review) · [`factor`] (second factors) ·
+//! [`review`] (the board's month) · [`register`] (the public's site) · [`collusion`] (what all releases tell together).
 
 pub mod acts;
 pub mod answered;
 pub mod approvals;
 pub mod ask;
+pub mod collusion;
 pub mod enclave;
 pub mod encode;
 mod explain;
@@ -24,8 +26,12 @@ pub mod memoranda;
 pub mod people;
 pub mod permissions;
 pub mod price;
+pub mod receipt;
 pub mod records;
+pub mod register;
 pub mod request;
+pub mod review;
+pub mod witness;
 
 pub use acts::ActError;
 pub use answered::Answered;

@@ -7,7 +7,7 @@
 //! In reading order: `tree` (hashes, roots, proofs) · `canonical` (the bytes of a leaf) · `base64` ·
 //! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `log`
 //! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
-//! `disclosures` (log before answer; replay) · `approvals` (what waits for the board) ·
+//! `disclosures` (log before answer; replay) · `released` · `approvals` (what waits for the board) ·
 //! `act` (what else is done) · `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
 //! `statement` (charge by charge) · `receipt` (what a researcher keeps) · `recompute` (accounts out of an export) · `tiles` (C2SP layout) ·
 //! `nodes` (a tree in memory) · `proof` (proofs as texts) · `witness` (who cosigns) · `prune` (retention) · `anchor` (against
@@ -17,6 +17,7 @@
 mod accounts;
 mod act;
 mod anchor;
+mod announced;
 mod approvals;
 mod audit;
 mod base64;
@@ -35,6 +36,7 @@ mod proof;
 mod prune;
 mod receipt;
 mod recompute;
+mod released;
 mod stamp;
 mod statement;
 mod store;
