@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use disclosure_rules::account::{Loss, PureEpsilon};
 use disclosure_rules::{Account, Cost, Delta, Rho};
-use rusqlite::Transaction;
+use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -180,7 +180,7 @@ const TABLES: [(&str, &str); 9] = [
     ),
 ];
 
-fn stored(transaction: &Transaction<'_>, query: &str) -> Result<Facts, LedgerError> {
+fn stored(transaction: &Connection, query: &str) -> Result<Facts, LedgerError> {
     let mut statement = transaction.prepare(query)?;
     let columns = statement.column_count();
     let hashed = matches!(statement.column_name(columns - 1)?, "text" | "answer");
@@ -424,7 +424,7 @@ impl Implied {
         Some(())
     }
 
-    fn beside_accounts(&mut self, transaction: &Transaction<'_>) -> Result<Vec<Recomputed>, LedgerError> {
+    fn beside_accounts(&mut self, transaction: &Connection) -> Result<Vec<Recomputed>, LedgerError> {
         let mut beside = Vec::new();
         let mut accounts = self.accounts.clone();
         let query = format!("SELECT kind = 'pool', name, {ACCOUNT} FROM account ORDER BY kind, name");
@@ -445,7 +445,7 @@ impl Implied {
 
 /// Leaves in order, each where it belongs.
 fn each_leaf(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     mut each: impl FnMut(&log::Leaf) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
     let mut statement = transaction.prepare("SELECT position, body FROM leaf ORDER BY position")?;
@@ -463,7 +463,7 @@ fn each_leaf(
 }
 
 /// What witnesses' leaves and pruned ones are not.
-fn derived_problems(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Vec<Discrepancy>, LedgerError> {
+fn derived_problems(transaction: &Connection, key: &PublicKey) -> Result<Vec<Discrepancy>, LedgerError> {
     let mut derived = Derived::new(key);
     let mut statement = transaction.prepare("SELECT body FROM leaf ORDER BY position")?;
     let mut rows = statement.query([])?;
@@ -478,6 +478,6 @@ fn derived_problems(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Ve
         .collect())
 }
 
-fn count(transaction: &Transaction<'_>, table: &str) -> Result<u64, LedgerError> {
+fn count(transaction: &Connection, table: &str) -> Result<u64, LedgerError> {
     Ok(transaction.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?)
 }

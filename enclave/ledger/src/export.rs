@@ -76,7 +76,7 @@ impl Ledger {
 }
 
 fn write_leaves<'k>(
-    transaction: &rusqlite::Transaction<'_>,
+    transaction: &rusqlite::Connection,
     dir: &Path,
     key: &'k PublicKey,
 ) -> Result<Derived<'k>, ExportError> {

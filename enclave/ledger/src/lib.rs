@@ -5,7 +5,7 @@
 //! among it.
 //!
 //! In reading order: `tree` (hashes, roots, proofs) · `canonical` (the bytes of a leaf) · `base64` ·
-//! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `log`
+//! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `batch` (one flush for many) · `log`
 //! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
 //! `disclosures` (log before answer; replay) · `released` · `approvals` (what waits for the board) ·
 //! `act` (what else is done) · `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
@@ -21,6 +21,7 @@ mod announced;
 mod approvals;
 mod audit;
 mod base64;
+mod batch;
 mod canonical;
 mod checkpoint;
 mod derived;

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rusqlite::{Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Savepoint, params};
 use serde_json::{Map, Value};
 
 use crate::canonical::canonical;
-use crate::checkpoint::Checkpoint;
 use crate::prune::unstub;
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError, node, stored_checkpoint};
@@ -147,6 +146,21 @@ pub enum Event {
     Review,
 }
 
+impl Event {
+    fn kind(self) -> LeafKind {
+        match self {
+            Event::Init => LeafKind::Init,
+            Event::Ingest => LeafKind::Ingest,
+            Event::Keys => LeafKind::Keys,
+            Event::Records => LeafKind::Records,
+            Event::Published => LeafKind::Published,
+            Event::Refusal => LeafKind::Refusal,
+            Event::Replay => LeafKind::Replay,
+            Event::Review => LeafKind::Review,
+        }
+    }
+}
+
 /// Where a leaf stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogPosition {
@@ -181,18 +195,25 @@ impl Ledger {
         event: Event,
         facts: Value,
     ) -> Result<LogPosition, LedgerError> {
-        let kind = match event {
-            Event::Init => LeafKind::Init,
-            Event::Ingest => LeafKind::Ingest,
-            Event::Keys => LeafKind::Keys,
-            Event::Records => LeafKind::Records,
-            Event::Published => LeafKind::Published,
-            Event::Refusal => LeafKind::Refusal,
-            Event::Replay => LeafKind::Replay,
-            Event::Review => LeafKind::Review,
-        };
         let stamp = stamp.into();
-        self.write(|writer| writer.leaf(stamp, kind, Map::new(), facts))
+        self.write(|writer| writer.leaf(stamp, event.kind(), Map::new(), facts))
+    }
+
+    /// Appends a leaf for each of `facts`, durable together; gives the last one's place.
+    pub fn append_all<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        event: Event,
+        facts: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<LogPosition>, LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let mut last = None;
+            for facts in facts {
+                last = Some(writer.leaf(stamp, event.kind(), Map::new(), facts)?);
+            }
+            Ok(last)
+        })
     }
 
     /// Number of leaves.
@@ -262,28 +283,12 @@ impl Ledger {
             consistency_proof(old, size, &mut |level, index| node(transaction, level, index)).map(Some)
         })
     }
-
-    /// Runs `body` as the only writer, signs the tree that results, and makes everything durable before it
-    /// returns. On an error nothing is changed.
-    pub(crate) fn write<T, E: From<LedgerError>>(
-        &self,
-        body: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mut connection = self.lock();
-        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(LedgerError::from)?;
-        let tree = self.head(&transaction)?;
-        let mut writer = Writer { transaction, tree };
-        let done = body(&mut writer)?;
-        writer.commit(self)?;
-        Ok(done)
-    }
 }
 
 /// A write in progress.
 pub(crate) struct Writer<'a> {
-    pub(crate) transaction: Transaction<'a>,
-    tree: Growing,
+    pub(crate) transaction: Savepoint<'a>,
+    pub(crate) tree: Growing,
 }
 
 impl Writer<'_> {
@@ -328,21 +333,10 @@ impl Writer<'_> {
     pub(crate) fn size(&self) -> u64 {
         self.tree.size()
     }
-
-    fn commit(self, ledger: &Ledger) -> Result<(), LedgerError> {
-        let (origin, size, root) =
-            (ledger.public_key().name().to_owned(), self.tree.size(), self.tree.root());
-        let note = Checkpoint { origin, size, root }.sign(ledger.log_key())?;
-        self.transaction.execute("UPDATE log SET checkpoint = ?1", [&note])?;
-        self.transaction.commit()?;
-        // It is done: a file that lags is made up for when the ledger is opened.
-        let _ = ledger.anchor().add(&note);
-        Ok(())
-    }
 }
 
 /// The root of the first `size` leaves, which the tree has.
-pub(crate) fn root_at(transaction: &Transaction<'_>, size: u64) -> Result<Hash, LedgerError> {
+pub(crate) fn root_at(transaction: &Connection, size: u64) -> Result<Hash, LedgerError> {
     let hashes: Vec<_> =
         peaks(size).map(|(level, index)| node(transaction, level, index)).collect::<Result<_, _>>()?;
     Ok(root_of_peaks(&hashes))

@@ -5,7 +5,7 @@
 //! so that the newest `prune` leaf states the digest of all stubs there are.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, params};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -182,7 +182,7 @@ impl Ledger {
 }
 
 /// Makes stubs of the leaves from before `before`, and gives all stubs there are, and how many are new.
-fn cut(transaction: &Transaction<'_>, size: u64, before: DateTime<Utc>) -> Result<(Stubs, u64), LedgerError> {
+fn cut(transaction: &Connection, size: u64, before: DateTime<Utc>) -> Result<(Stubs, u64), LedgerError> {
     let mut read = transaction.prepare("SELECT body FROM leaf WHERE position = ?1")?;
     let mut change = transaction.prepare("UPDATE leaf SET body = ?2 WHERE position = ?1")?;
     let mut blank = transaction.prepare("UPDATE disclosure SET answer = '' WHERE leaf = ?1")?;

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use disclosure_rules::PlanDigest;
@@ -12,6 +12,7 @@ use rusqlite::{
 };
 
 use crate::anchor::Anchor;
+use crate::batch::{Batch, Coming};
 use crate::checkpoint::Checkpoint;
 use crate::documents::DocumentKind;
 use crate::key::{KeyError, LogKey, PublicKey};
@@ -54,6 +55,9 @@ pub enum LedgerError {
     /// The database.
     #[error("the ledger's database failed")]
     Database(#[from] rusqlite::Error),
+    /// The disk did not take it.
+    #[error("the ledger could not be made durable; is the disk full?")]
+    NotDurable,
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -145,7 +149,12 @@ pub enum LedgerError {
 /// Accounts and log. `Send` and `Sync`; other processes may have the same file open.
 #[derive(Debug)]
 pub struct Ledger {
-    connection: Mutex<Connection>,
+    /// Sees what is committed.
+    reader: Mutex<Connection>,
+    pub(crate) batch: Mutex<Batch>,
+    pub(crate) coming: Coming,
+    /// Held by whoever commits for the others.
+    pub(crate) leader: Mutex<()>,
     key: LogKey,
     public: PublicKey,
     anchor: Anchor,
@@ -172,10 +181,28 @@ impl Ledger {
                 return Err(error);
             }
         };
-        let anchor = Anchor::beside(path);
-        let ledger = Ledger { connection: Mutex::new(connection), key, public, anchor };
+        let ledger = Ledger::over(path, connection, key, public)?;
         ledger.check_anchor()?;
         Ok(ledger)
+    }
+
+    fn over(
+        path: &Path,
+        connection: Connection,
+        key: LogKey,
+        public: PublicKey,
+    ) -> Result<Ledger, LedgerError> {
+        let reader = connect(path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Ledger {
+            reader: Mutex::new(reader),
+            batch: Mutex::new(Batch::new(connection)),
+            coming: Coming::default(),
+            leader: Mutex::new(()),
+            key,
+            public,
+            anchor: Anchor::beside(path),
+        })
     }
 
     fn initialise(path: &Path, public: &PublicKey, key: &LogKey) -> Result<Connection, LedgerError> {
@@ -220,8 +247,7 @@ impl Ledger {
         connection.execute_batch(PEOPLE)?;
         let origin: String = connection.query_row("SELECT origin FROM log", [], |row| row.get(0))?;
         let public = key.public(&origin)?;
-        let anchor = Anchor::beside(path);
-        let ledger = Ledger { connection: Mutex::new(connection), key, public, anchor };
+        let ledger = Ledger::over(path, connection, key, public)?;
         ledger.check_anchor()?;
         Ok(ledger)
     }
@@ -262,23 +288,19 @@ impl Ledger {
         &self.key
     }
 
-    /// Runs `body` on one consistent state of the file.
+    /// Runs `body` on one consistent and durable state of the file.
     pub(crate) fn read<T>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let mut connection = self.lock();
+        // A transaction panicked in was rolled back, so the connection is sound.
+        let mut connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
         body(&transaction)
     }
 
-    /// A transaction panicked in was rolled back, so the connection is sound.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The tree as it stands, after checking that the signed checkpoint is the one of the stored nodes.
-    pub(crate) fn head(&self, transaction: &Transaction<'_>) -> Result<Growing, LedgerError> {
+    pub(crate) fn head(&self, transaction: &Connection) -> Result<Growing, LedgerError> {
         let checkpoint = verified_checkpoint(transaction, &self.public)?;
         let leaves: u64 =
             transaction.query_row("SELECT COALESCE(MAX(position) + 1, 0) FROM leaf", [], |row| row.get(0))?;
@@ -327,17 +349,17 @@ fn upgrade(connection: &mut Connection) -> Result<(), LedgerError> {
 }
 
 /// The stored signed note.
-pub(crate) fn stored_checkpoint(transaction: &Transaction<'_>) -> Result<String, LedgerError> {
+pub(crate) fn stored_checkpoint(transaction: &Connection) -> Result<String, LedgerError> {
     Ok(transaction.query_row("SELECT checkpoint FROM log", [], |row| row.get(0))?)
 }
 
-fn verified_checkpoint(transaction: &Transaction<'_>, key: &PublicKey) -> Result<Checkpoint, LedgerError> {
+fn verified_checkpoint(transaction: &Connection, key: &PublicKey) -> Result<Checkpoint, LedgerError> {
     let note = stored_checkpoint(transaction)?;
     Checkpoint::verified(&note, key).map_err(|error| LedgerError::Damaged(format!("the checkpoint {error}")))
 }
 
 /// The hash of a complete node.
-pub(crate) fn node(transaction: &Transaction<'_>, level: u8, index: u64) -> Result<Hash, LedgerError> {
+pub(crate) fn node(transaction: &Connection, level: u8, index: u64) -> Result<Hash, LedgerError> {
     let query = "SELECT hash FROM node WHERE level = ?1 AND position = ?2";
     let hash = transaction.query_row(query, params![level, index], |row| row.get(0)).optional()?;
     hash.ok_or_else(|| LedgerError::Damaged(format!("node {index} of level {level} is missing")))

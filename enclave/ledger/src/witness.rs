@@ -356,7 +356,7 @@ impl Witnessing {
     }
 
     /// Out of the database, whose leaves were checked when they were written.
-    fn read(transaction: &rusqlite::Transaction<'_>, log: &PublicKey) -> Result<Witnessing, LedgerError> {
+    fn read(transaction: &rusqlite::Connection, log: &PublicKey) -> Result<Witnessing, LedgerError> {
         let query = "SELECT position, body FROM leaf
                      WHERE body LIKE '%\"kind\":\"witness\"%' OR body LIKE '%\"kind\":\"cosignature\"%'
                      ORDER BY position";
