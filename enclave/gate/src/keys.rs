@@ -5,11 +5,14 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use ledger::{Event, LedgerError, LogPosition};
-use serde_json::{Value, json};
+use serde_json::json;
 use vault::{KeyEntry, KeyError, Rekeyed, RootSource, Vault, VaultError};
 use zeroize::Zeroizing;
 
+use crate::acts::ActError;
 use crate::enclave::{Enclave, OpenError};
+use crate::people::Actor;
+use crate::permissions::Action;
 
 /// Which keys get new ones in their place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,9 @@ pub enum Rotate {
 /// Why keys were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
+    /// Whoever acts may not, or not alone.
+    #[error(transparent)]
+    Act(#[from] ActError),
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -47,6 +53,7 @@ impl From<VaultError> for KeysError {
 impl Enclave {
     /// The key-encryption keys, with what they protect.
     pub fn keys(&self) -> Result<Vec<KeyEntry>, KeysError> {
+        self.permitted(Action::ListKeys)?;
         Ok(self.vault.key_list()?)
     }
 
@@ -57,25 +64,24 @@ impl Enclave {
 
     /// Rotates keys while questions go on.
     pub fn rotate_keys(&self, what: &Rotate) -> Result<(), KeysError> {
+        let actor = self.permitted(Action::RotateKeys)?;
+        // Other keys must not make an older state the newest.
+        self.check_announced()?;
+        let announce = |rekeyed: &Rekeyed| self.announce_keys(&actor, rekeyed);
         match what {
             Rotate::Root(source) => {
-                let facts = match source {
-                    None => json!({ "act": "rotate", "keys": ["root"] }),
-                    Some(source) => {
-                        json!({ "act": "rotate", "keys": ["root"], "source": source.to_string() })
-                    }
-                };
-                self.log_keys(facts)?;
+                let under = source.as_ref().map_or_else(String::new, |source| format!(" under {source}"));
+                self.log_keys(&actor, "rotated", &format!("root{under}"))?;
                 Ok(self.vault.rotate_root(source.as_ref())?)
             }
             Rotate::KeyEncryption(names) => {
-                let named: &[String] = if names.is_empty() { &["key-encryption".to_owned()] } else { names };
-                self.log_keys(json!({ "act": "rotate", "keys": named }))?;
-                Ok(self.vault.rotate_key_encryption(names, &|rekeyed| self.announce_keys(rekeyed))?)
+                let named = if names.is_empty() { "key-encryption".to_owned() } else { names.join(", ") };
+                self.log_keys(&actor, "rotated", &named)?;
+                Ok(self.vault.rotate_key_encryption(names, &announce)?)
             }
             Rotate::Data => {
-                self.log_keys(json!({ "act": "rotate", "keys": ["data"] }))?;
-                Ok(self.vault.rotate_data(&|rekeyed| self.announce_keys(rekeyed))?)
+                self.log_keys(&actor, "rotated", "data")?;
+                Ok(self.vault.rotate_data(&announce)?)
             }
             Rotate::All => {
                 self.rotate_keys(&Rotate::KeyEncryption(Vec::new()))?;
@@ -85,46 +91,60 @@ impl Enclave {
         }
     }
 
-    /// Destroys the keys of a contract's identities, of one cohort or of all.
+    /// Destroys the keys of a contract's identities, of one cohort or of all: a steward, once a member of the board
+    /// has approved it.
     pub fn destroy_keys(&self, contract: &str, cohort: Option<&str>) -> Result<(), KeysError> {
-        self.log_keys(
-            json!({ "act": "destroy", "contract": contract, "cohort": cohort.unwrap_or("every") }),
-        )?;
-        Ok(self.vault.destroy_identities(contract, cohort, &|rekeyed| self.announce_keys(rekeyed))?)
+        let actor = self.permitted(Action::DestroyKeys)?;
+        let which = cohort.unwrap_or("every cohort");
+        let text = format!("identities of {contract}: {which}");
+        if !self.vault.has_identity_keys(contract, cohort)? {
+            return Err(KeyError::Unknown(text).into());
+        }
+        self.two_people(&actor, Action::DestroyKeys, &text, &[format!("{text} can never be read again")])?;
+        self.check_announced()?;
+        self.log_keys(&actor, "destroyed", &text)?;
+        let announce = |rekeyed: &Rekeyed| self.announce_keys(&actor, rekeyed);
+        Ok(self.vault.destroy_identities(contract, cohort, &announce)?)
     }
 
     /// Deals shares of the root key, of which any `least` give it back.
     pub fn split_root_key(&self, shares: u8, least: u8) -> Result<Vec<Zeroizing<String>>, KeysError> {
+        let actor = self.permitted(Action::EscrowKeys)?;
         let dealt = self.vault.split_root_key(shares, least)?;
-        self.log_keys(json!({ "act": "split", "keys": ["root"], "shares": shares, "needed": least }))?;
+        self.log_keys(&actor, "dealt in shares", &format!("root: {least} of {shares} needed"))?;
         Ok(dealt)
     }
 
-    /// Puts the root key of `home` in force that shares give back, guarded as before or by `source`.
+    /// Puts the root key of `home` in force that shares give back, guarded as before or by `source`. Without it
+    /// nobody can be looked up: the people who bring their shares are who lets this happen.
     pub fn recover_root_key(
         home: &Path,
         clock: fn() -> DateTime<Utc>,
+        person: Option<String>,
         shares: &[String],
         source: Option<&RootSource>,
     ) -> Result<Enclave, KeysError> {
         Vault::recover_root_key(home, shares, source)?;
-        let enclave = Enclave::open(home, clock)?;
-        enclave.log_keys(json!({ "act": "recover", "keys": ["root"], "shares": shares.len() }))?;
+        let enclave = Enclave::open(home, clock)?.acting_as(person);
+        let actor = enclave.permitted(Action::EscrowKeys)?;
+        enclave.log_keys(&actor, "recovered", "root")?;
         Ok(enclave)
     }
 
     /// Logged before it is in force, as an ingest is.
-    fn announce_keys(&self, rekeyed: &Rekeyed) -> Result<(), String> {
+    fn announce_keys(&self, actor: &Actor, rekeyed: &Rekeyed) -> Result<(), String> {
         let facts = json!({
-            "act": "rekey",
+            "act": "put in force",
+            "keys": "of the files",
             "contract": rekeyed.contract,
             "snapshot": rekeyed.snapshot_id,
             "manifest_sha256": rekeyed.manifest_sha256,
         });
-        self.log_keys(facts).map(drop).map_err(|error| error.to_string())
+        let logged = self.ledger.append(self.stamp(actor), Event::Keys, facts);
+        logged.map(drop).map_err(|error| error.to_string())
     }
 
-    fn log_keys(&self, facts: Value) -> Result<LogPosition, LedgerError> {
-        self.ledger.append(self.now(), Event::Keys, facts)
+    fn log_keys(&self, actor: &Actor, done: &str, keys: &str) -> Result<LogPosition, LedgerError> {
+        self.ledger.append(self.stamp(actor), Event::Keys, json!({ "act": done, "keys": keys }))
     }
 }

@@ -11,7 +11,7 @@ use vault::{KeyEntry, KeyError, RootSource};
 
 use crate::args::ListFormat;
 use crate::args::keys::{EscrowCommand, Keys, KeysCommand};
-use crate::command::{open, read};
+use crate::command::{open, person, read};
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Keys) -> Done {
@@ -32,6 +32,7 @@ impl From<KeysError> for Outcome {
     fn from(error: KeysError) -> Outcome {
         match error {
             KeysError::Open(error) => error.into(),
+            KeysError::Act(error) => error.into(),
             KeysError::Keys(KeyError::Vault(error)) => gate::OpenError::Vault(error).into(),
             KeysError::Keys(error @ (KeyError::Unknown(_) | KeyError::Busy(_))) => {
                 Outcome::Invalid(error.to_string())
@@ -147,6 +148,6 @@ fn split(home: &Path, shares: u8, needed: u8, out: &Path) -> Done {
 
 fn recover(home: &Path, files: &[PathBuf], source: Option<&RootSource>) -> Done {
     let shares = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
-    Enclave::recover_root_key(home, chrono::Utc::now, &shares, source)?;
+    Enclave::recover_root_key(home, chrono::Utc::now, person(), &shares, source)?;
     put(b"recovered: the root key is in force\n")
 }
