@@ -137,7 +137,7 @@ pub(crate) fn longest_chain(asked: &[(u64, Vec<Narrowed>)]) -> (Vec<u64>, BTreeS
                 && wide.conditions.len() < narrow.conditions.len()
                 && wide.conditions.is_subset(&narrow.conditions)
         };
-        let before = (0..i).filter(wider).max_by_key(|j| best[*j].len());
+        let before = (0..i).filter(wider).rev().max_by_key(|j| best[*j].len());
         let mut chain = before.map_or_else(Vec::new, |j| best[j].clone());
         chain.push(i);
         best.push(chain);
