@@ -8,14 +8,13 @@
 //! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `batch` (one flush for many) · `log`
 //! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
 //! `disclosures` (log before answer; replay) · `released` · `approvals` (what waits for the board) ·
-//! `act` (what else is done) · `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
+//! `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
 //! `statement` (charge by charge) · `receipt` (what a researcher keeps) · `recompute` (accounts out of an export) · `tiles` (C2SP layout) ·
 //! `nodes` (a tree in memory) · `proof` (proofs as texts) · `witness` (who cosigns) · `prune` (retention) · `anchor` (against
 //! an older copy of the file) · `derived` (proofs and cosigned checkpoints of an export) ·
 //! `export` (the folder for the board) · `verify` (which trusts nothing but that folder and a key).
 
 mod accounts;
-mod act;
 mod anchor;
 mod announced;
 mod approvals;
@@ -47,7 +46,6 @@ mod verify;
 mod witness;
 
 pub use accounts::{AccountKind, DebitError, Question};
-pub use act::{Act, RecordsAct, ReviewAct};
 pub use approvals::{Approval, Case, CaseState, Cast, Vote, VoteError};
 pub use audit::{Discrepancy, Recomputed};
 pub use disclosures::{Disclosure, ReplayKey};

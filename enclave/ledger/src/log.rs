@@ -32,8 +32,6 @@ pub enum LeafKind {
     Keys,
     /// A custodian found, corrected, deleted, exported, kept or disposed of records, or changed snapshots.
     Records,
-    /// The log was exported, or the public register was made from it.
-    Published,
     /// A question was charged.
     Question,
     /// A question was refused.
@@ -65,7 +63,7 @@ pub enum LeafKind {
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 22] = [
+    const ALL: [LeafKind; 21] = [
         LeafKind::Init,
         LeafKind::Publish,
         LeafKind::Signature,
@@ -73,7 +71,6 @@ impl LeafKind {
         LeafKind::Ingest,
         LeafKind::Keys,
         LeafKind::Records,
-        LeafKind::Published,
         LeafKind::Question,
         LeafKind::Refusal,
         LeafKind::Release,
@@ -100,7 +97,6 @@ impl LeafKind {
             LeafKind::Ingest => "ingest",
             LeafKind::Keys => "keys",
             LeafKind::Records => "records",
-            LeafKind::Published => "published",
             LeafKind::Question => "question",
             LeafKind::Refusal => "refusal",
             LeafKind::Release => "release",
@@ -136,8 +132,6 @@ pub enum Event {
     Keys,
     /// A custodian found, corrected, deleted, exported, kept or disposed of records, or changed snapshots.
     Records,
-    /// The log was exported, or the public register was made from it.
-    Published,
     /// A question was refused.
     Refusal,
     /// An answer on record was given again.
@@ -153,7 +147,6 @@ impl Event {
             Event::Ingest => LeafKind::Ingest,
             Event::Keys => LeafKind::Keys,
             Event::Records => LeafKind::Records,
-            Event::Published => LeafKind::Published,
             Event::Refusal => LeafKind::Refusal,
             Event::Replay => LeafKind::Replay,
             Event::Review => LeafKind::Review,

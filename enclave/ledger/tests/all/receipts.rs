@@ -1,10 +1,8 @@
 //! What is kept outside: receipts, statements, and accounts out of an export; and leaves of every kind of act.
 
-use chrono::{Duration, NaiveDate};
+use chrono::Duration;
 use disclosure_rules::Rho;
-use ledger::{
-    AccountKind, Act, LeafKind, Receipt, ReceiptError, RecordsAct, RecountError, ReviewAct, forecast, recount,
-};
+use ledger::{AccountKind, Event, LeafKind, Receipt, ReceiptError, RecountError, forecast, recount};
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -12,7 +10,7 @@ use crate::common::*;
 /// A ledger with a release at leaf 3, and more after it.
 fn released(place: &Place) -> (ledger::Ledger, u64) {
     let ledger = place.create();
-    ledger.append(at(0), ledger::Event::Init, json!({})).unwrap();
+    ledger.append(at(0), Event::Init, json!({})).unwrap();
     ledger.sign(at(0), &memorandum("m1", 500), "m1", Some(micro(700))).unwrap();
     ledger.debit(at(1), &question("m1", 1), cost(60, 0.0)).unwrap();
     let facts = json!({ "table_sha256": "sha256:ab", "scales": [[1.5]], "mechanism": "discrete gaussian" });
@@ -26,7 +24,7 @@ fn a_receipt_holds_without_the_ledger() {
     let (ledger, index) = released(&place);
     let early = ledger.receipt(index).unwrap().unwrap();
     for second in 3..40 {
-        ledger.append(at(second), ledger::Event::Replay, json!({})).unwrap();
+        ledger.append(at(second), Event::Replay, json!({})).unwrap();
     }
     let late = ledger.receipt(index).unwrap().unwrap();
     let key = ledger.public_key().clone();
@@ -54,7 +52,7 @@ fn no_other_leaf_has_a_receipt() {
 fn every_value_of_a_receipt_counts() {
     let place = Place::new();
     let (ledger, index) = released(&place);
-    ledger.append(at(3), ledger::Event::Replay, json!({})).unwrap();
+    ledger.append(at(3), Event::Replay, json!({})).unwrap();
     let whole = ledger.receipt(index).unwrap().unwrap().to_json();
     let verify = |value: &Value| Receipt::parse(&value.to_string())?.verify(ledger.public_key()).map(drop);
     assert_eq!(verify(&whole), Ok(()));
@@ -184,41 +182,28 @@ fn an_export_adds_up_to_the_accounts() {
 }
 
 #[test]
-fn every_act_is_a_leaf_that_the_ledger_knows() {
+fn every_event_is_a_leaf_that_the_ledger_knows() {
     let place = Place::new();
     let ledger = place.create();
-    let day = NaiveDate::from_ymd_opt(2026, 4, 1).unwrap();
-    let records = |done| Act::Records {
-        done,
-        contract: "star",
-        tables: &["results"],
-        request: Some("2026-17"),
-        snapshot: None,
-    };
-    let review = |done| Act::Review { from: day, until: day, done, note: "read", sha256: None };
-    let acts = [
-        Act::Ingest {
-            contract: "star",
-            version: "1.0.0",
-            snapshot: "s1",
-            manifest_sha256: "sha256:ab",
-            tables: &["results"],
-        },
-        records(RecordsAct::Find),
-        records(RecordsAct::Delete),
-        Act::Keys { done: "destroyed", keys: "cohort 2020" },
-        review(ReviewAct::Note),
-        review(ReviewAct::SignOff),
-        Act::Published { what: "register", size: 6 },
-    ];
-    for act in &acts {
+    for event in [
+        Event::Init,
+        Event::Ingest,
+        Event::Keys,
+        Event::Records,
+        Event::Refusal,
+        Event::Replay,
+        Event::Review,
+    ] {
         let stamp = ledger::Stamp { at: at(1), by: Some("s1") };
-        ledger.record_act(stamp, act).unwrap();
+        ledger.append(stamp, event, json!({ "act": "find", "contract": "star" })).unwrap();
     }
+    let many = (0..3).map(|i| json!({ "rule": "ddl", "number": i }));
+    let last = ledger.append_all(at(2), Event::Refusal, many).unwrap();
+    assert_eq!(last.map(|place| place.index), Some(9));
     let leaves = ledger.leaves(0, 100).unwrap();
-    let kinds: Vec<_> = leaves.iter().map(|leaf| leaf.kind.as_str()).collect();
-    assert_eq!(kinds, ["ingest", "records", "records", "keys", "review", "review", "published"]);
-    let deletion: Value = serde_json::from_str(&leaves[2].body).unwrap();
-    assert_eq!((&deletion["act"], &deletion["by"]), (&json!("delete"), &json!("s1")));
+    let kinds: Vec<_> = leaves[..7].iter().map(|leaf| leaf.kind.as_str()).collect();
+    assert_eq!(kinds, ["init", "ingest", "keys", "records", "refusal", "replay", "review"]);
+    let deletion: Value = serde_json::from_str(&leaves[3].body).unwrap();
+    assert_eq!((&deletion["act"], &deletion["by"]), (&json!("find"), &json!("s1")));
     ledger.verify().unwrap();
 }
