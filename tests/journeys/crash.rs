@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+use gate::{Enclave, Failure, Options, Price, Request};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vault::Vault;
 
-use crate::support::{Desk, QUESTION};
+use crate::support::{Desk, QUESTION, replaced};
 
 /// How often, unless `ENCLAVE_KILLS` says otherwise.
 const KILLS: u32 = 30;
@@ -119,7 +125,8 @@ fn time(what: impl FnOnce()) -> Duration {
 /// Id and rows of the snapshot in force, every file of which is as it was written.
 fn in_force(desk: &Desk) -> (String, u64) {
     let vault = Vault::open(&desk.home()).unwrap();
-    assert_eq!(vault.check("star").unwrap().files, 2, "attributes and identities");
+    let checked = vault.check(&crate::support::star()).unwrap();
+    assert_eq!((checked.files, checked.findings), (1, vec![]));
     let snapshot = vault.snapshot("star").unwrap().unwrap();
     (snapshot.id.clone(), snapshot.table("results").unwrap().rows)
 }
@@ -159,17 +166,147 @@ fn a_damaged_part_is_noticed(desk: &Desk) {
     let (id, _) = in_force(desk);
     let part = desk.home().join(format!("store/star/snapshots/{id}/results/part-00000.parquet"));
     let whole = fs::read(&part).unwrap();
-    let check = || Vault::open(&desk.home()).unwrap().check("star");
+    let is_sound =
+        || Vault::open(&desk.home()).unwrap().check(&crate::support::star()).unwrap().findings.is_empty();
     for at in [0, whole.len() / 2, whole.len() - 1] {
         let mut damaged = whole.clone();
         damaged[at] ^= 1;
         fs::write(&part, damaged).unwrap();
-        assert!(check().is_err(), "byte {at}");
+        assert!(!is_sound(), "byte {at}");
     }
     fs::write(&part, &whole[..whole.len() - 1]).unwrap();
-    assert!(check().is_err(), "cut short");
+    assert!(!is_sound(), "cut short");
     fs::remove_file(&part).unwrap();
-    assert!(check().is_err(), "gone");
+    assert!(!is_sound(), "gone");
     fs::write(&part, whole).unwrap();
-    check().unwrap();
+    assert!(is_sound());
+}
+
+const CHILD: &str = "ENCLAVE_TEST_CHILD";
+const FAIL_AT: &str = "ENCLAVE_TEST_FAIL_AT";
+const SIGABRT: i32 = 6;
+
+/// Looks at the clock since the question began. Every step of the way that is written down is dated first: so the
+/// clock is where the process fails, and the binary that people get has no failpoint in it.
+static LOOKS: AtomicU32 = AtomicU32::new(0);
+static LAST_LOOK: AtomicU32 = AtomicU32::new(u32::MAX);
+
+fn failing_clock() -> DateTime<Utc> {
+    if LOOKS.fetch_add(1, Ordering::SeqCst) + 1 == LAST_LOOK.load(Ordering::SeqCst) {
+        std::process::abort();
+    }
+    Utc::now()
+}
+
+fn fresh() -> Request {
+    Request {
+        memorandum: "star-1".to_owned(),
+        person: None,
+        purpose: None,
+        sql: QUESTION.to_owned(),
+        price: Price::Default,
+        confidence: None,
+        options: Options { rows_per_unit: None, groups_per_unit: None },
+        justification: None,
+        fresh: true,
+        preview: false,
+    }
+}
+
+/// Not a test by itself: asks, and fails at the look at the clock that it is told; `0` is after the record and before
+/// the answer.
+#[test]
+fn child_asks_and_fails() {
+    let Ok(home) = std::env::var(CHILD) else { return };
+    let at: u32 = std::env::var(FAIL_AT).unwrap().parse().unwrap();
+    let enclave = Enclave::open(Path::new(&home), failing_clock).unwrap();
+    if at > 0 {
+        LAST_LOOK.store(LOOKS.load(Ordering::SeqCst) + at, Ordering::SeqCst);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(enclave.ask(&fresh())).unwrap();
+    if at == 0 {
+        std::process::abort();
+    }
+}
+
+/// How the child ended.
+fn fails_at(desk: &Desk, at: u32) -> ExitStatus {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child_asks_and_fails"])
+        .env(CHILD, desk.home())
+        .env(FAIL_AT, at.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap()
+}
+
+#[test]
+fn a_failure_at_any_step_costs_budget_at_most() {
+    let desk = Desk::with_star();
+    let count = || (desk.logged("question"), desk.logged("release"));
+    let (mut before_debit, mut before_record, mut steps) = (0, 0, 0);
+    loop {
+        let (questions, releases) = count();
+        let status = fails_at(&desk, steps + 1);
+        holds(&desk);
+        let (questions, releases) = (count().0 - questions, count().1 - releases);
+        if status.success() {
+            assert_eq!((questions, releases), (1, 1), "undisturbed, it is answered");
+            break;
+        }
+        assert_eq!(status.signal(), Some(SIGABRT), "{status}");
+        match (questions, releases) {
+            (0, 0) => before_debit += 1,
+            (1, 0) => before_record += 1,
+            other => panic!("step {}: {other:?}", steps + 1),
+        }
+        steps += 1;
+    }
+    assert!(before_debit > 0 && before_record > 0, "{before_debit} and {before_record} of {steps}");
+
+    let (_, releases) = count();
+    assert_eq!(fails_at(&desk, 0).signal(), Some(SIGABRT));
+    assert_eq!(count().1, releases + 1, "recorded, and never told");
+    holds(&desk);
+    // It is given now, for nothing.
+    let charged = desk.charged_micro();
+    assert_eq!(desk.ask_json([QUESTION])["replayed"], true);
+    assert_eq!(desk.charged_micro(), charged);
+}
+
+#[test]
+fn of_64_askers_one_has_the_last_unit() {
+    const ASKERS: usize = 64;
+    let desk = Desk::with_papers();
+    let paper = fs::read_to_string(desk.path("star-1.toml")).unwrap();
+    let allotment = paper.lines().find(|line| line.starts_with("rho = ")).unwrap();
+    desk.write("star-1.toml", &replaced(&paper, allotment, "rho = 0.02"));
+    desk.run(["init"]).done();
+    desk.run(["contract", "publish", "star.json"]).done();
+    desk.run(["ingest", "star", "results=star.csv"]).done();
+    desk.run(["memorandum", "sign", "star-1.toml"]).done();
+    desk.ask([QUESTION]).done();
+
+    let enclave = Enclave::open(&desk.home(), Utc::now).unwrap();
+    let barrier = Barrier::new(ASKERS);
+    let ask = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        barrier.wait();
+        match runtime.block_on(enclave.ask(&fresh())) {
+            Ok(answered) => answered.rows.len(),
+            Err(Failure::Exhausted(_)) => 0,
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let answers: Vec<usize> = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..ASKERS).map(|_| scope.spawn(ask)).collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|rows| **rows > 0).count(), 1, "{answers:?}");
+    assert_eq!((desk.logged("question"), desk.logged("release")), (2, 2));
+    assert_eq!(desk.logged("refusal"), ASKERS - 1);
+    assert_eq!(desk.charged_micro(), 20_000);
+    desk.run(["log", "verify"]).done();
 }

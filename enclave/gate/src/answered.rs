@@ -5,6 +5,7 @@ use disclosure_rules::account::{Loss, PureEpsilon};
 use disclosure_rules::measure::{Aggregate, Guarantee, Quantity, Terms};
 use disclosure_rules::release::Hidden;
 use disclosure_rules::{Cost, Delta, Rho, Value};
+use ledger::Receipt;
 use memoranda::Kind;
 use queries::answer::Datum;
 use queries::plan::MeasureColumn;
@@ -44,6 +45,9 @@ pub struct Answered {
     pub rows: Vec<Vec<Cell>>,
     /// Where the release is in the disclosure log; absent in a preview.
     pub log: Option<LogPlace>,
+    /// What shows that offline; absent in a preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
 }
 
 /// A privacy loss.

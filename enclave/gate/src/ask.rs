@@ -18,6 +18,7 @@ use crate::enclave::{Enclave, OpenError};
 use crate::explain;
 use crate::mask;
 use crate::price::{self, Priced};
+use crate::receipt::table_digest;
 use crate::request::Request;
 
 /// Why there is no answer. None of these depends on a row.
@@ -130,6 +131,7 @@ impl Enclave {
             "mechanism": answered::mechanism(plan.guarantee()),
             "scales": priced.terms.iter().map(|terms| &terms.scales).collect::<Vec<_>>(),
             "groups_told": recorded.rows.len(),
+            "table_sha256": table_digest(&recorded.columns, &recorded.rows).map_err(|_| engine_failed())?,
         });
         let disclosure = self.ledger.record(self.now(), &key, facts, &body)?;
         self.told(agreement, &plan, &priced, recorded, &disclosure, false)
@@ -256,6 +258,7 @@ impl Enclave {
             columns: recorded.named(plan),
             rows: recorded.rows,
             log: Some(LogPlace { index: position.index, root: hex::encode(position.root) }),
+            receipt: self.ledger.receipt(position.index)?,
             ..header
         })
     }
@@ -278,6 +281,7 @@ impl Enclave {
             columns: vec![],
             rows: vec![],
             log: None,
+            receipt: None,
         })
     }
 

@@ -7,11 +7,14 @@ use arrow::array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use disclosure_rules::Value;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use queries::Refusal;
 use serde_json::json;
 
 use crate::answered::{Answered, Cell, Column, Number, Rows};
 use crate::approvals::Waiting;
+use crate::receipt::{METADATA, with_receipt};
 
 /// Forms of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +65,18 @@ pub fn encode(answered: &Answered, format: Format) -> Result<Vec<u8>, EncodeErro
             writer.write(&batch(answered)?)?;
         }
         Format::Arrow => {
-            let batch = batch(answered)?;
+            let batch = with_receipt(batch(answered)?, answered.receipt.as_ref())?;
             let mut writer = arrow::ipc::writer::FileWriter::try_new(&mut out, &batch.schema())?;
             writer.write(&batch)?;
             writer.finish()?;
         }
         Format::Parquet => {
-            let batch = batch(answered)?;
-            let mut writer = parquet::arrow::ArrowWriter::try_new(&mut out, batch.schema(), None)?;
+            let batch = with_receipt(batch(answered)?, answered.receipt.as_ref())?;
+            let carried = answered.receipt.as_ref().map(|receipt| {
+                let receipt = KeyValue::new(METADATA.to_owned(), receipt.to_string());
+                WriterProperties::builder().set_key_value_metadata(Some(vec![receipt])).build()
+            });
+            let mut writer = parquet::arrow::ArrowWriter::try_new(&mut out, batch.schema(), carried)?;
             writer.write(&batch)?;
             writer.close()?;
         }
@@ -107,10 +114,14 @@ pub fn waiting_json(waiting: &Waiting) -> serde_json::Value {
 
 /// The answer as a table.
 pub fn batch(answered: &Answered) -> Result<RecordBatch, EncodeError> {
+    table(&answered.columns, &answered.rows)
+}
+
+pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>]) -> Result<RecordBatch, EncodeError> {
     let mut fields = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
-    for (i, column) in answered.columns.iter().enumerate() {
-        let cells: Vec<&Cell> = answered.rows.iter().map(|row| &row[i]).collect();
+    for (i, column) in columns.iter().enumerate() {
+        let cells: Vec<&Cell> = rows.iter().map(|row| &row[i]).collect();
         let mut push = |name: String, array: ArrayRef| {
             fields.push(Field::new(name, array.data_type().clone(), true));
             arrays.push(array);
@@ -131,7 +142,7 @@ pub fn batch(answered: &Answered) -> Result<RecordBatch, EncodeError> {
         push(format!("{}_status", column.name), Arc::new(status.map(Some).collect::<StringArray>()));
     }
     let schema = Arc::new(Schema::new(fields));
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(answered.rows.len()));
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
     Ok(RecordBatch::try_new_with_options(schema, arrays, &options)?)
 }
 

@@ -23,7 +23,15 @@ pub(crate) fn run(home: &Path, args: &Ask) -> Done {
         AnswerFormat::Parquet => Format::Parquet,
     };
     match asked {
-        Ok(answered) => tell(&answered, format),
+        Ok(answered) => {
+            // Before the answer: what was told without a receipt could not be shown later.
+            if let (Some(file), Some(receipt)) = (&args.receipt, &answered.receipt) {
+                let json = serde_json::to_string_pretty(&receipt.to_json()).unwrap_or_default();
+                std::fs::write(file, format!("{json}\n"))
+                    .map_err(|error| Outcome::Invalid(format!("cannot write `{}`: {error}", file.display())))?;
+            }
+            tell(&answered, format)
+        }
         Err(Failure::Refused(refusal)) if format == Format::Json => {
             let json = serde_json::to_string_pretty(&encode::refusal_json(&refusal)).unwrap_or_default();
             put(format!("{json}\n").as_bytes())?;
