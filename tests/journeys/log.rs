@@ -76,6 +76,7 @@ fn any_change_of_an_export_is_found_and_named() {
     let expected = [
         "checkpoint",
         "leaves.jsonl",
+        "proofs/6.tlog-proof",
         "tile/0/000",
         "tile/0/001.p/8",
         "tile/1/000.p/1",
@@ -130,7 +131,7 @@ fn any_change_of_an_export_is_found_and_named() {
         changes += 1;
     }
     changes += change_lines(&root.join("leaves.jsonl"), &found);
-    assert_eq!(changes, 8 * 9 + 3 + 4);
+    assert_eq!(changes, 9 * 9 + 3 + 4);
     verify().done();
 }
 

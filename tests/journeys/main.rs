@@ -12,3 +12,4 @@ mod pure;
 mod records;
 mod star;
 mod support;
+mod witness;

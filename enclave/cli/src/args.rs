@@ -4,6 +4,7 @@ pub(crate) mod board;
 pub(crate) mod keys;
 pub(crate) mod receipt;
 pub(crate) mod records;
+pub(crate) mod witness;
 
 use std::path::PathBuf;
 
@@ -486,7 +487,16 @@ pub(crate) enum LogCommand {
         /// File with the public key that `init` printed; else the key in the folder is believed.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// An earlier checkpoint, which the log must continue: shows a log that was rolled back or rewritten.
+        #[arg(long, value_name = "CHECKPOINT")]
+        since: Option<PathBuf>,
     },
+    /// Print the proof that a leaf is in the log, or that the log continues an earlier checkpoint.
+    Prove(witness::Prove),
+    /// Members of the board check and cosign the log.
+    Witness(witness::Witness),
+    /// Remove the words of old questions and answers, under a written policy; proofs and balances stay.
+    Prune(witness::Prune),
     /// What the board needs each month; notes and sign-offs of its members.
     Review(board::Review),
 }

@@ -2,7 +2,10 @@
 //! did it. Memoranda and records have modules of their own.
 
 use disclosure_rules::RuleSet;
-use ledger::{AmendError, DocumentKind, LedgerError, LogPosition, PeopleError, VoteError};
+use ledger::{
+    AmendError, DocumentKind, LedgerError, LogPosition, PeopleError, ProofError, PruneError, VoteError,
+    WitnessError,
+};
 use memoranda::{Column, Contract, check_version, datapackage};
 use serde_json::json;
 use vault::{IngestError, RecordsError};
@@ -56,6 +59,15 @@ pub enum ActError {
     /// The records were not found or changed.
     #[error(transparent)]
     Records(RecordsError),
+    /// Nothing was witnessed.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// Nothing was pruned.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
+    /// Nothing is proved.
+    #[error(transparent)]
+    Proof(ProofError),
     /// The home.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -102,7 +102,7 @@ pub const TABLE: [Permission; 40] = [
     row(Action::ReadApprovals, "read what waits for the board", "approvals list, show", &[STEWARD, RESEARCHER, BOARD], ""),
     row(Action::Vote, "vote", "approvals vote", &[BOARD], ""),
     row(Action::AnswerApproval, "answer the board", "approvals answer", &[STEWARD, RESEARCHER], ""),
-    row(Action::ReadLog, "read the log", "log list, show, verify, audit", &[STEWARD, CUSTODIAN, BOARD], ""),
+    row(Action::ReadLog, "read the log", "log list, show, prove, verify, audit", &[STEWARD, CUSTODIAN, BOARD], ""),
     row(Action::ExportLog, "export the log", "log export", &[STEWARD, BOARD], ""),
     row(Action::VerifyLog, "verify an exported log or a receipt", "log verify DIR, receipt verify", EVERYBODY, ""),
     row(Action::ReviewLog, "review the log", "log review", &[STEWARD, BOARD], ""),

@@ -11,6 +11,7 @@ pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod log_witness;
 pub(crate) mod memorandum;
 pub(crate) mod people;
 pub(crate) mod receipt;
