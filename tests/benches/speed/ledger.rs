@@ -12,6 +12,7 @@ use disclosure_rules::{Cost, PlanDigest, Rho};
 use ledger::{Event, Ledger, LogKey, Question, ReplayKey};
 use memoranda::Memorandum;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 /// Leaves that the log has when the questions begin; a million of them with `ENCLAVE_LEDGER_LEAVES=1000000`.
 const LEAVES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -22,7 +23,7 @@ const MEASURED: Duration = Duration::from_secs(5);
 /// To reach.
 const QUESTIONS_A_SECOND: f64 = 500.0;
 
-pub(crate) fn report() -> Value {
+pub(crate) fn run(_: &Runtime) -> Value {
     let most = std::env::var("ENCLAVE_LEDGER_LEAVES").map_or(LEAVES_MAX, |most| most.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let key = LogKey::from_pkcs8(&LogKey::generate().unwrap()).unwrap();
@@ -80,14 +81,8 @@ fn ask(ledger: &Ledger, number: u64) {
         "purpose": "class-size", "items": ["results.cltype", "results.gr", "results.math"],
         "contract_version": "1.0.0", "rules": "standard@1.0.0", "snapshot": "s1",
     });
-    let question = Question {
-        memorandum: "m1",
-        contract: "star",
-        person: "r1",
-        digest,
-        approval: None,
-        facts,
-    };
+    let question =
+        Question { memorandum: "m1", contract: "star", person: "r1", digest, approval: None, facts };
     let cost = Cost { rho: Rho::from_micro(1).unwrap(), threshold_delta: 0.0 };
     ledger.debit(now(), &question, cost).unwrap();
     let key = ReplayKey { memorandum: "m1", contract: "star", snapshot: "s1", digest };
@@ -110,7 +105,8 @@ fn fill(ledger: &Ledger, leaves: u64) {
 
 /// What the disk takes to make one page durable.
 fn flush_seconds(folder: &Path) -> f64 {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("flushed")).unwrap();
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("flushed")).unwrap();
     let start = Instant::now();
     for i in 0..100u64 {
         file.write_all_at(&[1; 4096], i % 10 * 4096).unwrap();

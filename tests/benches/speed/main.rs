@@ -6,6 +6,7 @@
 mod gallery;
 mod home;
 mod large;
+mod ledger;
 mod process;
 mod race;
 mod tpch;
@@ -25,13 +26,14 @@ const STAR_QUESTION: &str =
 /// A part of the report.
 type Section = fn(&Runtime) -> Value;
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("star", star),
     ("ingest_city", ingest_city),
     ("gallery", gallery::run),
     ("tpch_sf1", tpch::run),
     ("race", race::run),
     ("large", large::run),
+    ("ledger", ledger::run),
 ];
 
 fn main() {
