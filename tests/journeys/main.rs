@@ -10,6 +10,7 @@ mod log;
 mod mistakes;
 mod pure;
 mod records;
+mod review;
 mod star;
 mod support;
 mod witness;
