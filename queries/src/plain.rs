@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use disclosure_rules::Value;
 use disclosure_rules::measure::{Aggregate, Quantity};
+use sha2::{Digest, Sha256};
 
 use crate::plan::{PrivatePlan, Stage};
 use crate::post::Post;
@@ -13,7 +14,7 @@ use crate::tree::{Binary, Expr, Field, Literal, Rel};
 /// A question in words that two questions can share: which rows, by which keys, what is counted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plain {
-    /// What is read, before the conditions: a table, or a relation in the words of its tree.
+    /// What is read, before the conditions: a table, or several with the digest of how they are read.
     pub relation: String,
     /// Keys that a condition sets to one value.
     pub fixed: BTreeMap<String, Value>,
@@ -153,11 +154,15 @@ fn bare(columns: &[Expr]) -> bool {
     columns.iter().all(|column| matches!(column, Expr::Column(..)))
 }
 
+/// A table by its name; anything else by its tables, and a digest of the tree that tells it from others.
 fn relation(rel: &Rel) -> String {
-    match rel {
-        Rel::Scan(scan) => scan.table.clone(),
-        other => format!("{other:?}"),
+    if let Rel::Scan(scan) = rel {
+        return scan.table.clone();
     }
+    let tables: Vec<&str> = rel.scans().into_iter().map(|scan| scan.table.as_str()).collect();
+    let digest: String =
+        Sha256::digest(format!("{rel:?}")).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} ({digest})", tables.join(", "))
 }
 
 /// An expression in words that do not depend on how columns are numbered here.
