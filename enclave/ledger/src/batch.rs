@@ -44,6 +44,13 @@ pub(crate) struct Coming {
     done: Condvar,
 }
 
+/// Whether somebody commits for the others, who wait until that is done.
+#[derive(Debug, Default)]
+pub(crate) struct Leader {
+    led: Mutex<bool>,
+    done: Condvar,
+}
+
 /// The writing connection, with no transaction open on it.
 pub(crate) struct Held<'a>(MutexGuard<'a, Batch>);
 
@@ -102,13 +109,13 @@ impl Ledger {
     /// The writing connection for what is no leaf.
     pub(crate) fn lock(&self) -> Held<'_> {
         let mut batch = self.batch();
-        if batch.open.is_some() {
-            self.commit(&mut batch);
-        }
+        self.commit(&mut batch);
+        // That of a writer that panicked.
+        abandon(&batch.connection);
         Held(batch)
     }
 
-    /// A savepoint panicked in was rolled back, so the connection is sound.
+    /// What a panic leaves is undone by whoever comes next.
     fn batch(&self) -> MutexGuard<'_, Batch> {
         self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,6 +131,8 @@ impl Ledger {
         let current = match open.take() {
             Some(current) => current,
             None => {
+                // That of a writer that panicked.
+                abandon(connection);
                 connection.execute_batch("BEGIN IMMEDIATE").map_err(LedgerError::from)?;
                 let tree = self.head(connection).inspect_err(|_| abandon(connection))?;
                 Open { tree, writers: 0, flushed: Flushed::default() }
@@ -154,15 +163,25 @@ impl Ledger {
 
     /// Waits until the transaction is durable, and sees to it if nobody else does.
     fn flush(&self, flushed: &Flushed) -> Result<(), LedgerError> {
-        if flushed.get().is_none() {
-            let _first = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
-            if flushed.get().is_none() {
-                self.coming.wait();
-                let mut batch = self.batch();
-                if flushed.get().is_none() {
-                    self.commit(&mut batch);
-                }
+        let mut led = self.leader.led.lock().unwrap_or_else(PoisonError::into_inner);
+        while flushed.get().is_none() {
+            if *led {
+                led = self.leader.done.wait(led).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
+            *led = true;
+            drop(led);
+            self.coming.wait();
+            let mut batch = self.batch();
+            if flushed.get().is_none() {
+                self.commit(&mut batch);
+                // Undone with the transaction of a writer that panicked.
+                let _ = flushed.set(false);
+            }
+            drop(batch);
+            led = self.leader.led.lock().unwrap_or_else(PoisonError::into_inner);
+            *led = false;
+            self.leader.done.notify_all();
         }
         if flushed.get() == Some(&true) { Ok(()) } else { Err(LedgerError::NotDurable) }
     }
@@ -210,5 +229,66 @@ fn changed<T, E: From<LedgerError>>(
 fn abandon(connection: &Connection) {
     if !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use chrono::Utc;
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::log::LeafKind;
+    use crate::{Event, LogKey};
+
+    #[test]
+    fn a_writer_that_fails_or_panics_is_undone_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let pkcs8 = LogKey::generate().unwrap();
+        let key = || LogKey::from_pkcs8(&pkcs8).unwrap();
+        let ledger = Ledger::create(&path, "enclave.example/log", key()).unwrap();
+        let leaf = |writer: &mut Writer<'_>| {
+            writer.leaf(Utc::now(), LeafKind::Refusal, Map::new(), json!({ "rule": "ddl" }))
+        };
+        let refused = ledger.write(|writer| {
+            leaf(writer)?;
+            Err::<(), _>(LedgerError::Facts)
+        });
+        assert!(matches!(refused, Err(LedgerError::Facts)));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            ledger.write(|writer| -> Result<(), LedgerError> {
+                leaf(writer)?;
+                panic!("on purpose")
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(ledger.size().unwrap(), 0);
+
+        // One that panics while others wait with it: all are undone, and told so; who comes later is not held up.
+        let barrier = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(|| {
+                // Counts as coming until it has panicked, so that the other lingers.
+                let _arrival = ledger.coming.arrive();
+                barrier.wait();
+                std::thread::sleep(Duration::from_millis(1));
+                let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    ledger.write(|_| -> Result<(), LedgerError> { panic!("on purpose") })
+                }));
+                assert!(panicked.is_err());
+            });
+            barrier.wait();
+            let told = ledger.append(Utc::now(), Event::Refusal, json!({ "rule": "ddl" }));
+            beside.join().unwrap();
+            // Whichever came first: what was told is what is there.
+            assert_eq!(ledger.size().unwrap(), u64::from(told.is_ok()));
+        });
+        let before = ledger.size().unwrap();
+        ledger.append(Utc::now(), Event::Refusal, json!({ "rule": "ddl" })).unwrap();
+        drop(ledger);
+        let ledger = Ledger::open(&path, key()).unwrap();
+        assert_eq!(ledger.verify().unwrap().size, before + 1);
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::{
 };
 
 use crate::anchor::Anchor;
-use crate::batch::{Batch, Coming};
+use crate::batch::{Batch, Coming, Leader};
 use crate::checkpoint::Checkpoint;
 use crate::documents::DocumentKind;
 use crate::key::{KeyError, LogKey, PublicKey};
@@ -153,8 +153,7 @@ pub struct Ledger {
     reader: Mutex<Connection>,
     pub(crate) batch: Mutex<Batch>,
     pub(crate) coming: Coming,
-    /// Held by whoever commits for the others.
-    pub(crate) leader: Mutex<()>,
+    pub(crate) leader: Leader,
     key: LogKey,
     public: PublicKey,
     anchor: Anchor,
@@ -198,7 +197,7 @@ impl Ledger {
             reader: Mutex::new(reader),
             batch: Mutex::new(Batch::new(connection)),
             coming: Coming::default(),
-            leader: Mutex::new(()),
+            leader: Leader::default(),
             key,
             public,
             anchor: Anchor::beside(path),
