@@ -122,7 +122,7 @@ impl Desk {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_enclave"));
         command.args(arguments).current_dir(self.folder.path());
-        command.env_remove("ENCLAVE_HOME").env_remove("ENCLAVE_ROOT_KEY");
+        command.env_remove("ENCLAVE_HOME").env_remove("ENCLAVE_ROOT_KEY").env_remove("ENCLAVE_PERSON");
         command
     }
 
@@ -183,6 +183,11 @@ impl Told {
 /// ρ as JSON has it, in millionths, which it is whole in.
 pub(crate) fn micro(rho: &Value) -> u64 {
     (rho.as_f64().unwrap() * 1e6).round() as u64
+}
+
+/// The contract of Project STAR.
+pub(crate) fn star() -> memoranda::Contract {
+    memoranda::datapackage::parse(datasets_synthetic::STAR_CONTRACT).unwrap()
 }
 
 /// The example memorandum, in force whenever this runs.

@@ -67,7 +67,7 @@ pub(crate) fn run(home: &Path, args: &Demo) -> Done {
     }
     drop(enclave);
     put(b"\n")?;
-    budget::run(home, &Budget { memorandum: None, format: ListFormat::Table })?;
+    budget::run(home, &Budget { memorandum: None, statement: false, format: ListFormat::Table })?;
     let home = home.display();
     put(format!(
         "\nTry next:\n  \
