@@ -49,11 +49,44 @@ impl Lattice {
     }
 
     /// Index of the point nearest to `value` after clamping. NaN and infinities are missing values: `None`.
+    #[inline]
     pub fn index(&self, value: f64) -> Option<i64> {
-        if !value.is_finite() {
-            return None;
+        let steps = (value.max(self.low).min(self.high) - self.origin) / self.step;
+        let index = rounded(steps);
+        value.is_finite().then_some(index)
+    }
+
+    /// Adds the index of each value, or `missing`. As [`Lattice::index`], many at once.
+    pub fn index_all(&self, values: &[f64], missing: i64, indices: &mut Vec<i64>) {
+        let start = indices.len();
+        indices.resize(start + values.len(), missing);
+        let (low, high, origin, step) = (self.low, self.high, self.origin, self.step);
+        let inverse = 1.0 / step;
+        // Dividing by a power of two is multiplying by another, exactly.
+        if step.to_bits() << 12 == 0 && inverse.is_normal() {
+            for (to, &value) in indices[start..].iter_mut().zip(values) {
+                let index = rounded((value.max(low).min(high) - origin) * inverse);
+                *to = if value.is_finite() { index } else { missing };
+            }
+        } else {
+            for (to, &value) in indices[start..].iter_mut().zip(values) {
+                let index = rounded((value.max(low).min(high) - origin) / step);
+                *to = if value.is_finite() { index } else { missing };
+            }
         }
-        Some(((value.clamp(self.low, self.high) - self.origin) / self.step).round() as i64)
+    }
+
+    /// The same of whole numbers.
+    pub fn index_whole(&self, values: &[i64], indices: &mut Vec<i64>) {
+        let whole = |number: f64| {
+            (number as i64 as f64 == number && number.abs() < MAX_INDEX).then_some(number as i64)
+        };
+        match (whole(self.low), whole(self.high), whole(self.origin)) {
+            (Some(low), Some(high), Some(origin)) if self.step == 1.0 => {
+                indices.extend(values.iter().map(|&value| value.max(low).min(high) - origin));
+            }
+            _ => indices.extend(values.iter().map(|&value| self.index(value as f64).unwrap_or(0))),
+        }
     }
 
     /// The value of an index.
@@ -79,9 +112,41 @@ impl Lattice {
     }
 }
 
+/// To the nearest whole number, halves away from zero, as `f64::round`: without a branch or a call, so that many are
+/// rounded at once. For magnitudes up to 2⁵⁰; indices have at most 2³².
+#[inline]
+fn rounded(number: f64) -> i64 {
+    // From 2⁵² on, neighbouring numbers differ by 1: adding so much rounds, halves to the even one.
+    const SHIFT: f64 = 6_755_399_441_055_744.0; // 1.5 · 2⁵²
+    let even = number + SHIFT - SHIFT;
+    let rest = number - even;
+    let up = if rest == 0.5 && number > 0.0 { 1.0 } else { 0.0 };
+    let down = if rest == -0.5 && number < 0.0 { 1.0 } else { 0.0 };
+    ((even + up - down) + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rounding_is_as_the_library_rounds(whole in -(1_i64 << 50)..1 << 50, part in -1.0..1.0, shift in 0..50) {
+            let half = whole as f64 / 2.0;
+            let number = whole as f64 / (1_i64 << shift) as f64 + part;
+            for number in [half, half.next_up(), half.next_down(), number, number.round() + 0.5] {
+                prop_assert_eq!(rounded(number), number.round() as i64, "{}", number);
+            }
+        }
+    }
+
+    #[test]
+    fn halves_are_rounded_away_from_zero() {
+        let numbers = [0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 0.499_999_999_999_999_94, 0.0, -0.0, 4_294_967_296.5];
+        let rounded: Vec<i64> = numbers.into_iter().map(super::rounded).collect();
+        assert_eq!(rounded, [1, -1, 2, -2, 3, -3, 0, 0, 0, 4_294_967_297]);
+    }
 
     #[test]
     fn a_product_of_two_fits_where_a_sum_alone_would_not() {
@@ -90,6 +155,31 @@ mod tests {
         let scores = Lattice::for_product(250.0, 800.0, 1.0);
         assert_eq!((scores.step, scores.origin, scores.bound()), (1.0, 525.0, 275));
         assert_eq!(Lattice::for_product(0.0, 65_536.0, 1.0).step, 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn many_at_once_are_as_one_by_one(
+            values in prop::collection::vec(any::<f64>(), 0..40), near in prop::collection::vec(-90.0..90.0, 0..40),
+            whole in prop::collection::vec(any::<i64>(), 0..40), close in prop::collection::vec(-90..90_i64, 0..40),
+            step in prop::sample::select(vec![1.0, 0.5, 2.0, 0.01, 0.3, 5.0]), low in -60.0..0.0, high in 0.0..60.0,
+        ) {
+            for (low, high) in [(low, high), (f64::floor(low), f64::ceil(high))] {
+                for lattice in [Lattice::for_sum(low, high, step), Lattice::for_mean(low, high, step)] {
+                    let one = |value: &f64| lattice.index(*value).unwrap_or(i64::MIN);
+                    let values = [values.clone(), near.clone(), vec![f64::NAN, f64::INFINITY, -0.0]].concat();
+                    let mut all = vec![7];
+                    lattice.index_all(&values, i64::MIN, &mut all);
+                    prop_assert_eq!(&all[1..], values.iter().map(one).collect::<Vec<_>>());
+                    let plain = |value: &f64| ((value.clamp(low, high) - lattice.origin) / lattice.step).round() as i64;
+                    prop_assert!(values.iter().filter(|value| value.is_finite()).all(|value| one(value) == plain(value)));
+                    let whole = [whole.clone(), close.clone()].concat();
+                    let mut all = vec![];
+                    lattice.index_whole(&whole, &mut all);
+                    prop_assert_eq!(all, whole.iter().map(|value| one(&(*value as f64))).collect::<Vec<_>>());
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use memoranda::{Table, Tier};
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use crate::durable::FileError;
 use crate::keys::{name, ring::Ring};
@@ -21,6 +22,8 @@ use crate::storage::{Storage, Writer};
 use crate::vault::VaultError;
 
 const ROW_GROUP_ROWS: usize = 131_072;
+/// Beyond it, values are not worth a dictionary.
+const DICTIONARY_BYTES: usize = 256 << 10;
 
 /// One encrypted file, being written.
 pub(crate) struct FileWriter {
@@ -91,11 +94,17 @@ impl FileWriter {
         let columns = schema.fields().iter().map(|field| (field.name().clone(), by(field.name())));
         let columns: Vec<_> = columns.collect();
         let (encryption, keys) = parquet_key::new_file(ring, &place, footer, &columns)?;
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .with_file_encryption_properties(encryption)
-            .build();
+            .with_file_encryption_properties(encryption);
+        // Numbers that repeat are small as they are, others hardly get smaller, and both would be slower to read.
+        for field in schema.fields().iter().filter(|field| field.data_type() != &DataType::Utf8) {
+            let column = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_compression(column, Compression::UNCOMPRESSED);
+        }
+        let properties = properties.build();
         let writer = ArrowWriter::try_new(storage.writer(&path)?, schema, Some(properties));
         let writer = writer.map_err(|error| on_disk(&path, error))?;
         let entry = PartEntry { place, identity: false, rows: 0, size: 0, sha256: String::new(), keys };

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::default_table_source::provider_as_source;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, internal_err, plan_err};
@@ -63,12 +63,21 @@ impl StoredTables {
             return internal_err!("a table has no such part");
         }
         Ok(provider_as_source(Arc::new(StoredTable {
-            schema: Arc::clone(&table.schema),
+            schema: as_read(&table.schema),
             parts,
             private: table.private,
             keys: Arc::clone(&self.keys),
         })))
     }
+}
+
+/// Texts are read as views into what was read from the file: nothing is copied that is not looked at.
+fn as_read(schema: &Schema) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        _ => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
 /// Some parts of one table, read one after the other.

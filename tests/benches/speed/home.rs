@@ -1,19 +1,20 @@
 //! [`Home`]: an open enclave that is asked, and [`Plain`]: the same records in plain DataFusion over plain Parquet.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
+use disclosure_rules::RuleSet;
 use gate::answered::Cell;
 use gate::{Answered, Enclave, Failure, Options, Price, Request, Rho};
-use memoranda::{Contract, Role};
+use memoranda::{Contract, Memorandum, Role};
 use parquet::arrow::ArrowWriter;
 use tokio::runtime::Runtime;
-use vault::Input;
+use vault::{Input, Vault};
 
 /// Rule set under which a bench may ask as often as it likes.
 const RULES: &str = "name = \"bench\"\nversion = \"1.0.0\"\n[small_cells]\nmin_units = 10\nassurance = 0.95\n[limits]\n\
@@ -60,6 +61,9 @@ impl Paper {
 /// An enclave with a contract, its records, and the memorandum `bench`.
 pub(crate) struct Home {
     enclave: Enclave,
+    dir: PathBuf,
+    contract: Contract,
+    memorandum: Memorandum,
     /// How long the ingest took.
     pub(crate) ingest_seconds: f64,
 }
@@ -83,8 +87,21 @@ impl Home {
         let start = Instant::now();
         enclave.ingest(&contract.name, inputs, &|_, _| {}).unwrap();
         let ingest_seconds = start.elapsed().as_secs_f64();
-        enclave.sign_memorandum(&paper.toml(&contract)).unwrap();
-        Home { enclave, ingest_seconds }
+        let memorandum = paper.toml(&contract);
+        enclave.sign_memorandum(&memorandum).unwrap();
+        let memorandum = Memorandum::parse(&memorandum).unwrap();
+        Home { enclave, dir: dir.to_path_buf(), contract, memorandum, ingest_seconds }
+    }
+
+    /// How each part of a question's first stage is read.
+    pub(crate) fn physical_plan(&self, runtime: &Runtime, sql: &str) -> Vec<String> {
+        let rules = RuleSet::parse(RULES).unwrap();
+        let options = queries::Options::default();
+        let plan = queries::verify(sql, &self.contract, &self.memorandum, &rules, &options).unwrap();
+        let vault = Vault::open(&self.dir).unwrap();
+        let snapshot = vault.snapshot(&self.contract.name).unwrap().unwrap();
+        let shown = vault.explain(&plan.stages()[0], &snapshot, &rules.limits);
+        runtime.block_on(shown).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// A fresh question at this price.

@@ -4,20 +4,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Field, Schema};
-use datafusion::common::{DataFusionError, Result, internal_err, resources_err};
+use arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::common::{Result, internal_err, resources_err};
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
-use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use disclosure_rules::Value;
 use disclosure_rules::measure::{Component, Grouping};
 use queries::Stage;
 
 use super::bounds::{Pupil, Secret};
-use super::numbering::mark_of;
+use super::keys::Keys;
 use super::race::Race;
-use super::rows::{Adds, Mark, Rows, key_value};
+use super::rows::{Adds, Mark, Rows};
 use super::tally::Tally;
 use super::totals::Totals;
 
@@ -109,42 +106,44 @@ impl Contributions {
         else {
             return internal_err!("a row of no pupil");
         };
-        let (keys, arguments) = batch.columns()[1..].split_at(self.keys.width);
+        let (units, []) = units.value_data().as_chunks::<16>() else {
+            return internal_err!("length of a pseudonym");
+        };
+        let (keys, arguments) = batch.columns()[1..].split_at(self.keys.width());
         let tallies = &mut self.tallies;
         self.keys
             .number(keys, batch.num_rows(), &mut self.batch.keys, |key, mark| tallies.meet(key, mark))?;
         for (of, adds) in self.adds.iter_mut().zip(&mut self.batch.adds) {
             of.fill(adds, arguments, batch.num_rows())?;
         }
-        let mut start = 0;
-        while start < batch.num_rows() {
-            let unit: [u8; 16] = units
-                .value(start)
-                .try_into()
-                .map_err(|_| DataFusionError::Internal("length of a pseudonym".to_owned()))?;
-            let mut end = start + 1;
-            while end < batch.num_rows() && units.value(end) == unit {
-                end += 1;
-            }
-            if self.unit != Some(unit) {
-                self.finish_pupil();
-                if self.last >= Some(unit) {
-                    return internal_err!("pupils are out of order");
-                }
-                (self.unit, self.last) = (Some(unit), Some(unit));
-            }
-            if self.pending.keys.is_empty() && end < batch.num_rows() {
-                // All rows of this pupil are here: no need to copy them.
-                let rows = std::mem::take(&mut self.batch);
-                self.add_pupil(&unit, &rows, start..end);
-                self.batch = rows;
-                self.unit = None;
-            } else {
-                self.pending.append(&self.batch, start, end);
-            }
-            start = end;
-        }
+        let batch = std::mem::take(&mut self.batch);
+        let done = self.add_units(units, &batch);
+        self.batch = batch;
+        done?;
         self.check_limits()
+    }
+
+    /// Adds rows, given the pupil of each: at once those of the pupils that are here whole. The first may have begun
+    /// before, the last may go on.
+    fn add_units(&mut self, units: &[[u8; 16]], rows: &Rows) -> Result<()> {
+        let mut starts = starts(units);
+        if self.unit.as_ref() == units.first() {
+            self.pending.append(rows, 0, starts[1]);
+            starts.remove(0);
+        }
+        let [whole @ .., _] = starts.as_slice() else { return Ok(()) };
+        let Some(&last) = whole.last() else { return Ok(()) };
+        self.finish_pupil();
+        for &start in whole {
+            if self.last.as_ref() >= Some(&units[start]) {
+                return internal_err!("pupils are out of order");
+            }
+            self.last = Some(units[start]);
+        }
+        self.add_pupils(units, rows, whole);
+        self.pending.append(rows, last, units.len());
+        self.unit = Some(units[last]);
+        Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<Totals> {
@@ -162,6 +161,28 @@ impl Contributions {
         self.add_pupil(&unit, &rows, 0..rows.keys.len());
         rows.clear();
         self.pending = rows;
+    }
+
+    /// Adds the rows of pupils, from each start to the next: in stretches where all are plainly within the bounds.
+    fn add_pupils(&mut self, units: &[[u8; 16]], rows: &Rows, starts: &[usize]) {
+        let mut from = 0;
+        for (i, ends) in starts.windows(2).enumerate() {
+            let all = ends[0]..ends[1];
+            if !self.tallies.plainly_within(rows, all.clone()) {
+                self.add_stretch(rows, &starts[from..=i]);
+                self.add_pupil(&units[all.start], rows, all);
+                from = i + 1;
+            }
+        }
+        self.add_stretch(rows, &starts[from..]);
+    }
+
+    /// Adds the rows of pupils who are within the bounds, from each start to the next.
+    fn add_stretch(&mut self, rows: &Rows, starts: &[usize]) {
+        if let Tallies::Bounded(tallies) = &mut self.tallies {
+            tallies.iter_mut().for_each(|tally| tally.add_stretch(self.pupils + 1, rows, starts));
+            self.pupils += starts.len().saturating_sub(1) as u64;
+        }
     }
 
     /// Adds one pupil's rows, or those of them that the bounds admit.
@@ -207,54 +228,18 @@ impl Tallies {
             Tallies::Race(race) => race.meet(key, mark),
         }
     }
+
+    /// Whether all rows of a pupil count, as a glance tells.
+    fn plainly_within(&self, rows: &Rows, all: Range<usize>) -> bool {
+        match self {
+            Tallies::Bounded(tallies) => tallies.iter().all(|tally| tally.plainly_within(rows, all.clone())),
+            Tallies::Race(_) => false,
+        }
+    }
 }
 
-/// The keys that have been seen, numbered.
-struct Keys {
-    width: usize,
-    numbers: Option<Box<dyn GroupValues>>,
-    marks: Vec<Mark>,
-}
-
-impl Keys {
-    fn of(width: usize) -> Keys {
-        Keys { width, numbers: None, marks: Vec::new() }
-    }
-
-    /// Numbers the keys of rows, and says which are new.
-    fn number(
-        &mut self,
-        columns: &[ArrayRef],
-        rows: usize,
-        numbers: &mut Vec<usize>,
-        mut meet: impl FnMut(&[Value], Mark) -> Result<()>,
-    ) -> Result<()> {
-        numbers.clear();
-        if columns.is_empty() {
-            numbers.resize(rows, 0);
-        } else {
-            let interner = match &mut self.numbers {
-                Some(interner) => interner,
-                interner => {
-                    let field = |column: &ArrayRef| Field::new("", column.data_type().clone(), true);
-                    let fields: Vec<_> = columns.iter().map(field).collect();
-                    interner.insert(new_group_values(Arc::new(Schema::new(fields)), &GroupOrdering::None)?)
-                }
-            };
-            interner.intern(columns, numbers)?;
-        }
-        for (row, &number) in numbers.iter().enumerate() {
-            if number == self.marks.len() {
-                let key = columns.iter().map(|column| key_value(column, row)).collect::<Result<Vec<_>>>()?;
-                let mark = mark_of(&key);
-                self.marks.push(mark);
-                meet(&key, mark)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn size(&self) -> usize {
-        self.marks.capacity() * size_of::<Mark>() + self.numbers.as_ref().map_or(0, |numbers| numbers.size())
-    }
+/// Where each pupil starts, and the end of the last.
+fn starts(units: &[[u8; 16]]) -> Vec<usize> {
+    let changes = units.windows(2).enumerate().filter(|(_, pair)| pair[0] != pair[1]).map(|(i, _)| i + 1);
+    std::iter::once(0).chain(changes).chain([units.len()]).collect()
 }

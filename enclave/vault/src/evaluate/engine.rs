@@ -4,15 +4,23 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::eliminate_cross_join::EliminateCrossJoin;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::partial_sort::PartialSortExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -20,6 +28,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use disclosure_rules::rules::Limits;
 use queries::emit::UNIT;
 
+use super::join::JoinsByPupil;
 use crate::storage::Storage;
 
 pub(super) struct Engine {
@@ -45,7 +54,14 @@ impl Engine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()?;
         runtime.register_object_store(Storage::url().as_ref(), storage.object_store());
-        Ok(Engine { context: SessionContext::new_with_config_rt(config, runtime) })
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_optimizer_rules(logical_rules())
+            .with_physical_optimizer_rules(physical_rules()?)
+            .build();
+        Ok(Engine { context: SessionContext::new_with_state(state) })
     }
 
     pub(super) fn task(&self) -> Arc<TaskContext> {
@@ -70,6 +86,7 @@ impl Engine {
         }
         let by_pupil = PhysicalSortExpr::new(col(UNIT, &physical.schema())?, SortOptions::new(false, false));
         let in_order = physical.equivalence_properties().ordering_satisfy([by_pupil.clone()])?;
+        let physical = sorted_inside(physical)?;
         let ordering =
             LexOrdering::new([by_pupil]).ok_or_else(|| DataFusionError::Internal("no order".to_owned()))?;
         let sorted: Arc<dyn ExecutionPlan> = if in_order {
@@ -84,6 +101,40 @@ impl Engine {
             Ok(Arc::new(SortPreservingMergeExec::new(ordering, sorted)))
         }
     }
+}
+
+/// DataFusion's rules, without the one that may join in another order than was written: pupils would be lost sight of.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    rules.retain(|rule| rule.name() != EliminateCrossJoin::new().name());
+    rules
+}
+
+/// DataFusion's rules; before orders are seen to, joins of what is in the order of pupils become joins by pupil.
+fn physical_rules() -> Result<Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let Some(place) = rules.iter().position(|rule| rule.name() == EnsureRequirements::new().name()) else {
+        return internal_err!("the rule that sees to orders is missing");
+    };
+    rules.insert(place, Arc::new(JoinsByPupil));
+    Ok(rules)
+}
+
+/// What is in the order of pupils is sorted pupil by pupil, and not as a whole.
+fn sorted_inside(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let inside = |plan: Arc<dyn ExecutionPlan>| {
+        let Some(sort) = plan.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none()) else {
+            return Ok(Transformed::no(plan));
+        };
+        let (expr, input) = (sort.expr(), sort.input());
+        let one = input.output_partitioning().partition_count() == 1;
+        if !one || !input.equivalence_properties().ordering_satisfy([expr.first().clone()])? {
+            return Ok(Transformed::no(plan));
+        }
+        let inside = PartialSortExec::new(expr.clone(), Arc::clone(input), 1);
+        Ok(Transformed::yes(Arc::new(inside) as Arc<dyn ExecutionPlan>))
+    };
+    Ok(plan.transform_up(inside)?.data)
 }
 
 fn deals_out(plan: &Arc<dyn ExecutionPlan>) -> bool {

@@ -2,25 +2,29 @@
 //! are bounded and added up in one streaming pass over each part, in the order of pupils; the totals come out
 //! sealed.
 //!
-//! In reading order: `engine` (DataFusion, confined) · `contribute` (rows → pupils) · `rows` (what a row
-//! adds) · `bounds` (which rows count) · `numbering`, `tally` (what the groups of one grouping come to) ·
+//! In reading order: `engine` (DataFusion, confined) · `join`, `meet` (joins along the pupil) · `contribute` (rows → pupils) · `rows` (what a row
+//! adds) · `bounds` (which rows count) · `words`, `keys`, `numbering`, `tally` (what the groups of one grouping come to) ·
 //! `race` (the same under many bounds at once) · `totals` (of all parts).
 
 mod bounds;
 mod contribute;
 mod damage;
 mod engine;
+mod join;
+mod keys;
+mod meet;
 mod numbering;
 mod race;
 mod rows;
 mod tally;
 mod totals;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::{DataFusionError, Result as Done};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use disclosure_rules::measure::GroupKeys;
 use disclosure_rules::rules::Limits;
 use disclosure_rules::{Exact, PlanDigest, Value};
@@ -107,6 +111,17 @@ impl Vault {
         })
     }
 
+    /// How one part of a stage is read, for those who watch over speed: says nothing of any row.
+    pub async fn explain(
+        &self,
+        stage: &Stage,
+        snapshot: &Snapshot,
+        limits: &Limits,
+    ) -> Result<String, EvaluateError> {
+        let physical = Job::new(stage, &[], snapshot, limits)?.plan(0).await?;
+        Ok(displayable(physical.as_ref()).indent(false).to_string())
+    }
+
     /// The exact totals of a stage, sealed under `digest`; `bindings` are the constants that earlier releases
     /// gave. Bounds each pupil's contribution as the stage says; which of an over-contributing pupil's rows
     /// and groups are kept is decided by a fresh secret.
@@ -174,11 +189,16 @@ impl Job {
         Ok(totals)
     }
 
-    /// Adds up one part.
-    async fn part(self: Arc<Job>, part: u32) -> Done<Totals> {
+    /// How one part is read.
+    async fn plan(&self, part: u32) -> Done<Arc<dyn ExecutionPlan>> {
         let tables = |name: &str| self.tables.part(name, part);
         let logical = queries::emit::source(&self.stage, &self.bindings, &tables)?;
-        let physical = self.engine.plan_by_pupil(&logical).await?;
+        self.engine.plan_by_pupil(&logical).await
+    }
+
+    /// Adds up one part.
+    async fn part(self: Arc<Job>, part: u32) -> Done<Totals> {
+        let physical = self.plan(part).await?;
         let memory = self.engine.memory("pupils");
         let mut contributions = Contributions::new(&self.sums, Arc::clone(&self.secret), memory)?;
         let mut batches = physical.execute(0, self.engine.task())?;

@@ -61,6 +61,14 @@ impl Numbering {
         self.of_keys.as_ref().map_or(key, |groups| groups[key] as usize)
     }
 
+    /// The groups of some keys of the stage; `scratch` is where they are put if they are other than these.
+    pub(super) fn groups<'a>(&self, keys: &'a [usize], scratch: &'a mut Vec<usize>) -> &'a [usize] {
+        let Some(groups) = &self.of_keys else { return keys };
+        scratch.clear();
+        scratch.extend(keys.iter().map(|&key| groups[key] as usize));
+        scratch
+    }
+
     /// What stands for a group.
     pub(super) fn mark(&self, group: usize) -> Mark {
         self.marks[group]

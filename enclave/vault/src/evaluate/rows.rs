@@ -10,7 +10,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use disclosure_rules::Value;
-use disclosure_rules::measure::{Component, Quantity};
+use disclosure_rules::measure::{Component, Lattice, Quantity};
 use sha2::{Digest, Sha256};
 
 /// In place of what a row adds to a distribution or to different values, where it has no value.
@@ -70,6 +70,13 @@ impl Adds {
 
     /// Replaces `adds` by what the rows add, given the columns of the arguments.
     pub(super) fn fill(&mut self, adds: &mut Vec<i64>, arguments: &[ArrayRef], rows: usize) -> Result<()> {
+        if let Component { quantity: Quantity::Pupils | Quantity::Rows, argument: None, with: None } =
+            self.component
+        {
+            // One of each row, as before.
+            adds.resize(rows, 1);
+            return Ok(());
+        }
         adds.clear();
         let column = |index: usize| match arguments.get(index) {
             Some(column) => Ok(column),
@@ -85,13 +92,13 @@ impl Adds {
             (Quantity::Pupils | Quantity::Rows, None) => adds.resize(rows, 1),
             (Quantity::Pupils | Quantity::Rows, Some(argument)) => presence(adds, argument),
             (Quantity::Sum(lattice) | Quantity::Distribution(lattice), Some(argument)) => {
-                numbers(adds, argument, missing, |value| lattice.index(value).unwrap_or(missing));
+                indices(adds, argument, missing, &lattice);
             }
             (Quantity::Product { x, y, centre }, Some(argument)) => {
                 let Some(with) = with else { return internal_err!("a product of one argument") };
-                numbers(adds, argument, MISSING, |value| x.index(value).unwrap_or(MISSING));
+                indices(adds, argument, MISSING, &x);
                 self.scratch.clear();
-                numbers(&mut self.scratch, with, MISSING, |value| y.index(value).unwrap_or(MISSING));
+                indices(&mut self.scratch, with, MISSING, &y);
                 for (add, &other) in adds.iter_mut().zip(&self.scratch) {
                     let whole = *add != MISSING && other != MISSING;
                     *add = if whole { add.saturating_mul(other).saturating_sub(centre) } else { 0 };
@@ -201,6 +208,19 @@ fn is_number(argument: &ArrayRef) -> bool {
     argument.data_type().is_integer() || argument.data_type().is_floating()
 }
 
+/// The index of each finite number; `missing` elsewhere, and of what is no number.
+fn indices(adds: &mut Vec<i64>, argument: &ArrayRef, missing: i64, lattice: &Lattice) {
+    if argument.null_count() > 0 {
+        numbers(adds, argument, missing, |value| lattice.index(value).unwrap_or(missing));
+    } else if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
+        lattice.index_all(floats.values(), missing, adds);
+    } else if let Some(integers) = argument.as_primitive_opt::<Int64Type>() {
+        lattice.index_whole(integers.values(), adds);
+    } else {
+        adds.resize(argument.len(), missing);
+    }
+}
+
 /// What `add` makes of each finite number; `missing` elsewhere, and of what is no number.
 fn numbers(adds: &mut Vec<i64>, argument: &ArrayRef, missing: i64, add: impl Fn(f64) -> i64) {
     let add = |value: f64| if value.is_finite() { add(value) } else { missing };
@@ -211,7 +231,11 @@ fn numbers(adds: &mut Vec<i64>, argument: &ArrayRef, missing: i64, add: impl Fn(
             adds.extend(floats.iter().map(|value| value.map_or(missing, add)));
         }
     } else if let Some(integers) = argument.as_primitive_opt::<Int64Type>() {
-        adds.extend(integers.iter().map(|value| value.map_or(missing, |value| add(value as f64))));
+        if integers.null_count() == 0 {
+            adds.extend(integers.values().iter().map(|&value| add(value as f64)));
+        } else {
+            adds.extend(integers.iter().map(|value| value.map_or(missing, |value| add(value as f64))));
+        }
     } else {
         adds.resize(argument.len(), missing);
     }

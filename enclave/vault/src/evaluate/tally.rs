@@ -1,5 +1,7 @@
 //! [`Tally`]: what the pupils of a part add to the groups of one grouping, within its bounds.
 
+use std::ops::Range;
+
 use datafusion::common::{HashMap, HashSet, Result};
 use disclosure_rules::Value;
 use disclosure_rules::measure::{Component, Grouping, Quantity};
@@ -15,6 +17,8 @@ pub(super) struct Tally {
     bound: Contribution,
     numbering: Numbering,
     cells: Vec<Cells>,
+    /// The groups of the rows at hand.
+    groups: Vec<usize>,
 }
 
 impl Tally {
@@ -23,6 +27,7 @@ impl Tally {
             bound: grouping.contribution,
             numbering: Numbering::new(&grouping.keys),
             cells: components.iter().map(Cells::new).collect(),
+            groups: Vec::new(),
         }
     }
 
@@ -35,6 +40,34 @@ impl Tally {
         let groups = self.numbering.len();
         self.cells.iter_mut().for_each(|cells| cells.resize(groups));
         Ok(())
+    }
+
+    /// Whether a pupil's rows are within the bounds, as can be told without looking closely.
+    pub(super) fn plainly_within(&self, rows: &Rows, of: Range<usize>) -> bool {
+        let keys = &rows.keys[of];
+        let count = keys.len() as u64;
+        let few = count.min(self.numbering.len() as u64) <= self.bound.groups;
+        count <= self.bound.rows.min(self.bound.rows_per_group)
+            && (few || keys.windows(2).all(|pair| pair[0] == pair[1]))
+    }
+
+    /// Adds all rows of some pupils, from each start to the next; `nth` is the first of these pupils.
+    pub(super) fn add_stretch(&mut self, nth: u64, rows: &Rows, starts: &[usize]) {
+        let (Some(&start), Some(&end)) = (starts.first(), starts.last()) else { return };
+        let groups = self.numbering.groups(&rows.keys[start..end], &mut self.groups);
+        for (cells, adds) in self.cells.iter_mut().zip(&rows.adds) {
+            let adds = &adds[start..end];
+            match cells {
+                Cells::Sums(totals) => add_sums(totals, groups, adds),
+                Cells::Pupils(totals, last) => {
+                    for (i, pupil) in starts.windows(2).enumerate() {
+                        let pupil = pupil[0] - start..pupil[1] - start;
+                        count_pupil(totals, last, nth + i as u64, &groups[pupil.clone()], &adds[pupil]);
+                    }
+                }
+                cells => cells.add(nth, groups.iter().copied().zip(adds.iter().copied())),
+            }
+        }
     }
 
     /// Adds the rows of the `nth` pupil that the bounds admit; gives them, unless it is all.
@@ -76,7 +109,8 @@ impl Tally {
     }
 
     pub(super) fn size(&self) -> usize {
-        self.numbering.size() + self.cells.iter().map(Cells::size).sum::<usize>()
+        let rows = self.groups.capacity() * size_of::<usize>();
+        rows + self.numbering.size() + self.cells.iter().map(Cells::size).sum::<usize>()
     }
 }
 
@@ -171,6 +205,59 @@ impl Cells {
             Cells::Sums(totals) => totals.len() * size_of::<i64>(),
             Cells::Distribution(_, counts) => counts.capacity() * size_of::<((u32, i64), u64)>(),
             Cells::Distinct(_, seen) => seen.capacity() * size_of::<(u32, u32)>(),
+        }
+    }
+}
+
+/// Groups that are few enough to be summed apart.
+const FEW: usize = 16;
+
+fn add_sums(totals: &mut [i64], groups: &[usize], adds: &[i64]) {
+    // A row adds at most 2³¹ in magnitude, and a batch is short: its sums do not overflow.
+    match totals {
+        [total] => *total = total.saturating_add(adds.iter().fold(0, |sum: i64, add| sum.wrapping_add(*add))),
+        // Four sums of each group, so that a row need not wait for the one before.
+        few if few.len() <= FEW => {
+            let mut sums = [[0_i64; FEW]; 4];
+            let (quads, rest) = groups.as_chunks::<4>();
+            let (quad_adds, rest_adds) = adds.as_chunks::<4>();
+            for (groups, adds) in quads.iter().zip(quad_adds) {
+                for i in 0..4 {
+                    let sum = &mut sums[i][groups[i] % FEW];
+                    *sum = sum.wrapping_add(adds[i]);
+                }
+            }
+            for (group, add) in rest.iter().zip(rest_adds) {
+                sums[0][group % FEW] += add;
+            }
+            for (group, total) in few.iter_mut().enumerate() {
+                *total = sums.iter().fold(*total, |total, sums| total.saturating_add(sums[group]));
+            }
+        }
+        many => {
+            for (&group, &add) in groups.iter().zip(adds) {
+                many[group] = many[group].saturating_add(add);
+            }
+        }
+    }
+}
+
+/// Counts the `nth` pupil once in each group that a row adds to.
+fn count_pupil(totals: &mut [i64], last: &mut [u64], nth: u64, groups: &[usize], adds: &[i64]) {
+    // A pupil's groups as bits, where they are few.
+    if totals.len() <= 64 {
+        let mut bits =
+            groups.iter().zip(adds).fold(0_u64, |bits, (&group, &add)| bits | u64::from(add != 0) << group);
+        while bits != 0 {
+            totals[bits.trailing_zeros() as usize] += 1;
+            bits &= bits - 1;
+        }
+        return;
+    }
+    for (&group, &add) in groups.iter().zip(adds) {
+        if add != 0 && last[group] != nth {
+            last[group] = nth;
+            totals[group] += 1;
         }
     }
 }

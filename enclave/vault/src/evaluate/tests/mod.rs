@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bounded;
+mod joins;
 mod parts;
+mod plans;
 mod race;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -69,14 +69,14 @@ fn limits() -> Limits {
 }
 
 /// A vault with one snapshot whose private tables are cut into `parts`, by the pupil.
-struct Store {
+pub(super) struct Store {
     vault: Vault,
     id: String,
     _home: tempfile::TempDir,
 }
 
 impl Store {
-    fn new(parts: u32) -> Store {
+    pub(super) fn new(parts: u32) -> Store {
         Store::cut(parts, &[("members", parts), ("visits", parts)])
     }
 
@@ -137,6 +137,12 @@ impl Store {
         };
         plan.stages().iter().map(run).collect()
     }
+}
+
+/// How the first part is read.
+pub(super) fn physical_plan(store: &Store, sql: &str) -> String {
+    let (plan, snapshot) = (plan(sql), store.snapshot());
+    runtime().block_on(store.vault.explain(&plan.stages()[0], &snapshot, &limits())).unwrap()
 }
 
 fn evaluate(
@@ -213,9 +219,8 @@ const QUESTIONS: [&str; 13] = [
      GROUP BY place",
 ];
 
-/// Those whose rows come out of order and are sorted in memory: a join on an inequality, an order within each
-/// pupil, and pupils from either side.
-const SORTED: [usize; 3] = [3, 9, 12];
+/// Those whose rows come out of order and are sorted in memory: a join on an inequality, and pupils from either side.
+const SORTED: [usize; 2] = [3, 12];
 
 #[test]
 fn totals_do_not_depend_on_the_number_of_parts() {
@@ -308,7 +313,11 @@ fn plans_over_pupils_keep_their_order() {
         let shown = displayable(physical.as_ref()).indent(false).to_string();
         assert_eq!(physical.output_partitioning().partition_count(), 1, "{shown}");
         assert!(!shown.contains("RepartitionExec"), "{shown}");
-        assert_eq!(shown.contains("SortExec"), SORTED.contains(&number), "{shown}");
+        assert_eq!(
+            shown.contains(" SortExec") || shown.starts_with("SortExec"),
+            SORTED.contains(&number),
+            "{shown}"
+        );
         let exact = evaluate(&vault, &plan, &snapshot, &limits()).unwrap();
         assert_eq!(format!("{exact:?}"), "Exact(sealed)");
     }
