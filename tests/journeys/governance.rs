@@ -264,7 +264,7 @@ fn what_is_weaker_or_wider_takes_two() {
 
     let mut contract: Value = serde_json::from_str(datasets_synthetic::STAR_CONTRACT).unwrap();
     contract["version"] = json!("1.1.0");
-    contract["resources"][0]["schema"]["fields"][8]["enclave:tags"] = json!(["inner-life"]);
+    contract["resources"][0]["schema"]["fields"][8]["enclave:tags"] = json!(["achievement", "inner-life"]);
     desk.write("star.json", &contract.to_string());
     desk.by("s1", ["contract", "publish", "star.json"]).exits(5).says(["is newly tagged `inner-life`"]);
 }
