@@ -103,6 +103,9 @@ fn a_kill_at_any_moment_costs_budget_at_most() {
     let snapshots = names(&desk, "store/star/snapshots");
     assert_eq!(snapshots.len(), effective, "those that were in force, and no other");
     assert_eq!(snapshots, names(&desk, "identity/star"));
+    let vault = Vault::open(&desk.home()).unwrap();
+    assert_eq!(vault.check(&crate::support::star()).unwrap().findings, vec![]);
+    drop(vault);
     a_damaged_part_is_noticed(&desk);
 }
 
@@ -126,7 +129,9 @@ fn time(what: impl FnOnce()) -> Duration {
 fn in_force(desk: &Desk) -> (String, u64) {
     let vault = Vault::open(&desk.home()).unwrap();
     let checked = vault.check(&crate::support::star()).unwrap();
-    assert_eq!((checked.files, checked.findings), (1, vec![]));
+    // What a killed ingest left is no part of it.
+    let wrong: Vec<_> = checked.findings.iter().filter(|finding| finding.rule != "leftover").collect();
+    assert_eq!((checked.files, wrong), (1, vec![]));
     let snapshot = vault.snapshot("star").unwrap().unwrap();
     (snapshot.id.clone(), snapshot.table("results").unwrap().rows)
 }

@@ -2,7 +2,9 @@
 //! expire, compact, check. Each call is a leaf of the log, which names contract, tables, the request and who acted;
 //! never a pupil, and no number of rows.
 
-use ledger::{Event, LedgerError};
+use std::collections::BTreeSet;
+
+use ledger::{DocumentKind, Event, LedgerError};
 use memoranda::Contract;
 use serde_json::{Value, json};
 use vault::{
@@ -49,6 +51,13 @@ impl Enclave {
             };
         }
         Err(OpenError::NotAnnounced(contract.to_owned()))
+    }
+
+    /// Whether the store of every contract is in the state that the log announced last.
+    pub(crate) fn check_announced(&self) -> Result<(), OpenError> {
+        let contracts = self.ledger.documents(DocumentKind::Contract)?;
+        let names: BTreeSet<String> = contracts.into_iter().map(|contract| contract.name).collect();
+        names.iter().try_for_each(|name| self.announced_snapshot(name).map(drop))
     }
 
     /// Takes records in: validates, pseudonymises, encrypts, and puts a new snapshot in force; all or nothing.

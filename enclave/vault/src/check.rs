@@ -191,7 +191,7 @@ impl Vault {
                     Err(VaultError::NoKey(_)) => checked.part(part, "key", "its key is not in the keyring"),
                     Err(VaultError::Damaged(_)) => checked.part(part, "key", "does not open with its key"),
                     Err(error) => return Err(error),
-                    Ok(rows) if !part.entry.identity && rows.schema() != stored.schema => {
+                    Ok(rows) if !part.entry.identity && rows.schema().fields() != stored.schema.fields() => {
                         checked.part(part, "schema", "has other columns than its table");
                     }
                     Ok(_) => {}

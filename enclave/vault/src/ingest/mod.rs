@@ -233,8 +233,15 @@ fn ingest_within(
         ingested.borrow_mut().manifest_sha256 = digest;
         announce(&ingested.borrow()).map_err(IngestError::NotAnnounced)
     })?;
-    // Another home with the same store was quicker.
-    if in_force { Ok(ingested.into_inner()) } else { Err(IngestError::Busy(contract.name.clone())) }
+    if !in_force {
+        // Another home with the same store was quicker.
+        return Err(IngestError::Busy(contract.name.clone()));
+    }
+    if plan.tells_cohorts() {
+        // Files of identities that were written before their pupils had all moved. What stays, the next ingest removes.
+        let _ = staging::clean(vault, &contract.name);
+    }
+    Ok(ingested.into_inner())
 }
 
 fn names_every_table(contract: &Contract, inputs: &[Input]) -> bool {

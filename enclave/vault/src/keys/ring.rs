@@ -202,6 +202,9 @@ fn bound(by: &str, version: u32, purpose: &str) -> String {
 }
 
 fn read(home: &Path, name: &str) -> Result<Held, VaultError> {
+    if !ring_path(home, name).exists() {
+        return Err(VaultError::NoHome(home.to_path_buf()));
+    }
     match open_with(home, name, &Root::of(home)?.secret()?) {
         Err(VaultError::WrongRootKey) => {
             // The root key is being changed, or that was cut short: with the lock, it is one or the other.

@@ -1,6 +1,6 @@
 //! Records go: of one pupil, at the wish of the pupil or the guardian; of all whose time is over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{Datelike, NaiveDate};
 use memoranda::{Contract, Table};
@@ -75,12 +75,13 @@ impl Vault {
         let mut change = Change::begin(self, contract)?;
         let cohorts = Cohorts::stored(&change.desk, contract, stored)?;
         let years = retention(contract);
+        let kept: HashSet<Unit> =
+            change.manifest.kept.iter().filter_map(|kept| hex::decode(kept).ok()?.try_into().ok()).collect();
         for table in contract.tables.iter().filter(|table| table.is_private()) {
             let Some(Some(years)) = years.get(table.name.as_str()) else { continue };
-            let kept = change.manifest.kept.clone();
             let over = |unit: &Unit| {
                 let left = cohorts.of(unit).year();
-                left.is_some_and(|left| is_over(left, *years, today)) && !kept.contains(&hex::encode(unit))
+                left.is_some_and(|left| is_over(left, *years, today)) && !kept.contains(unit)
             };
             change.remove(table, None, &over)?;
         }

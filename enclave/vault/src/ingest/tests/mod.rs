@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::files;
 use crate::identity::Desk;
+use crate::keys;
 use crate::keys::ring::Ring;
 use crate::snapshot::{Part, Snapshot};
 
