@@ -26,6 +26,10 @@ pub struct Plain {
     pub columns: Vec<PlainColumn>,
     /// Whether every group is in the answer: keys are public, and no HAVING or LIMIT leaves rows out.
     pub complete: bool,
+    /// Whether a pupil has one row in a group at most, so that rows and pupils are the same.
+    pub one_row: bool,
+    /// Whether a pupil is in one group at most, so that pupils add up.
+    pub one_group: bool,
 }
 
 /// What a column of the answer is.
@@ -70,6 +74,7 @@ impl PrivatePlan {
             return Err(NotPlain::Automatic);
         }
         let (columns, whole) = columns(self.post(), stage)?;
+        let contribution = stage.groupings[0].contribution;
         let (base, predicates) = unfiltered(&stage.source);
         let fields = stage.source.fields();
         let mut plain = Plain {
@@ -79,6 +84,8 @@ impl PrivatePlan {
             keys: stage.keys.iter().map(|key| name(key, &fields)).collect(),
             columns,
             complete: whole && !stage.has_unknown_keys(),
+            one_row: contribution.rows_per_group == 1,
+            one_group: contribution.groups == 1,
         };
         for predicate in predicates {
             for conjunct in predicate.conjuncts() {

@@ -197,6 +197,7 @@ fn table(leaf: u64, plain: &Plain, recorded: &Recorded) -> Table {
         for (i, (cell, column)) in row.iter().zip(&plain.columns).enumerate() {
             let measure = match column {
                 PlainColumn::Rows(argument) => Measure::Rows(argument.clone()),
+                PlainColumn::Pupils(argument) if plain.one_row => Measure::Rows(argument.clone()),
                 PlainColumn::Pupils(argument) => Measure::Pupils(argument.clone()),
                 PlainColumn::Key(_) | PlainColumn::Other => continue,
             };
@@ -212,9 +213,7 @@ fn table(leaf: u64, plain: &Plain, recorded: &Recorded) -> Table {
             cells.insert((measure, place.clone()), told);
         }
     }
-    // A row that is two rows of one place, as after a cast of keys, would be no part of anything.
-    let complete = plain.complete && placed;
-    Table { leaf, fixed, complete, cells }
+    Table { leaf, fixed, complete: plain.complete && placed, disjoint: plain.one_group, cells }
 }
 
 /// Half of the 95% interval of a count, from the scale of its noise.

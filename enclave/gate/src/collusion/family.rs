@@ -2,7 +2,7 @@
 //! keys that a condition sets to one value: such a question is a part of the one that groups by that key.
 //!
 //! Every cell is a variable. A count of rows is the sum of its parts in every complete, finer release; pupils, who may be
-//! in several parts, are at most that sum and at least its largest part. Pupils are no more than rows, and cells with a
+//! in several parts unless the question shows otherwise, are at most that sum and at least its largest part. Pupils are no more than rows, and cells with a
 //! value no more than cells.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub(super) struct Table {
     pub(super) fixed: Place,
     /// Whether every group is in it.
     pub(super) complete: bool,
+    /// Whether a pupil is in one group at most.
+    pub(super) disjoint: bool,
     /// Cells by what they count and where.
     pub(super) cells: BTreeMap<(Measure, Place), Told>,
 }
@@ -187,20 +189,17 @@ impl System {
                 };
                 // A table that is confined to a value the wider cell is not confined to has only some of its parts.
                 let all = table.complete && within(&place, &table.fixed);
-                match measure {
-                    Measure::Rows(_) => {
-                        let relation = if all { Relation::Equal } else { Relation::AtMost };
-                        self.constraints.insert(Constraint { parts, relation, whole });
-                    }
-                    Measure::Pupils(_) => {
-                        for part in &parts {
-                            let parts = vec![*part];
-                            self.constraints.insert(Constraint { parts, relation: Relation::AtMost, whole });
-                        }
-                        if all {
-                            self.constraints.insert(Constraint { parts, relation: Relation::AtLeast, whole });
-                        }
-                    }
+                if matches!(measure, Measure::Rows(_)) || table.disjoint {
+                    let relation = if all { Relation::Equal } else { Relation::AtMost };
+                    self.constraints.insert(Constraint { parts, relation, whole });
+                    continue;
+                }
+                for part in &parts {
+                    let parts = vec![*part];
+                    self.constraints.insert(Constraint { parts, relation: Relation::AtMost, whole });
+                }
+                if all {
+                    self.constraints.insert(Constraint { parts, relation: Relation::AtLeast, whole });
                 }
             }
         }

@@ -27,7 +27,7 @@ fn counted(leaf: u64, measure: Measure, fixed: &[(&str, &str)], cells: &[(&[(&st
         ((measure.clone(), at), *told)
     };
     let cells: BTreeMap<_, _> = cells.iter().map(cell).collect();
-    Table { leaf, fixed, complete: true, cells }
+    Table { leaf, fixed, complete: true, disjoint: false, cells }
 }
 
 /// Bounds of the only hidden cell.
@@ -102,7 +102,10 @@ fn pupils_may_be_in_several_groups() {
     let grades = counted(1, pupils.clone(), &[], &cells);
     let total = counted(2, pupils, &[], &[(&[], shown(99.0, 101.0))]);
     // At least those whom the other grade does not have, at most all.
-    assert_eq!(of_hidden(&[grades, total]), exactly(38, Some(101)));
+    assert_eq!(of_hidden(&[grades.clone(), total.clone()]), exactly(38, Some(101)));
+    // Where nobody is in two, they add up.
+    let apart = Table { disjoint: true, ..grades };
+    assert_eq!(of_hidden(&[apart, total]), exactly(38, Some(42)));
 }
 
 #[test]
