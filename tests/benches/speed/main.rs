@@ -26,7 +26,7 @@ const STAR_QUESTION: &str =
 /// A part of the report.
 type Section = fn(&Runtime) -> Value;
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("star", star),
     ("ingest_city", ingest_city),
     ("gallery", gallery::run),
