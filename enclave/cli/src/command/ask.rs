@@ -27,8 +27,9 @@ pub(crate) fn run(home: &Path, args: &Ask) -> Done {
             // Before the answer: what was told without a receipt could not be shown later.
             if let (Some(file), Some(receipt)) = (&args.receipt, &answered.receipt) {
                 let json = serde_json::to_string_pretty(&receipt.to_json()).unwrap_or_default();
-                std::fs::write(file, format!("{json}\n"))
-                    .map_err(|error| Outcome::Invalid(format!("cannot write `{}`: {error}", file.display())))?;
+                std::fs::write(file, format!("{json}\n")).map_err(|error| {
+                    Outcome::Invalid(format!("cannot write `{}`: {error}", file.display()))
+                })?;
             }
             tell(&answered, format)
         }
