@@ -32,9 +32,9 @@ impl Memorandum {
         let mut found = members(&people(&self.people), &people(&later.people));
         found.extend(members(&items(&self.items), &items(&later.items)));
         let use_cases =
-            |of: &Memorandum| of.use_cases.iter().map(|name| format!("use case {name}")).collect();
+            |of: &Memorandum| of.use_cases.iter().map(|name| format!("use case {name}")).collect::<Vec<_>>();
         found.extend(members(&use_cases(self), &use_cases(later)));
-        let lines: [(&'static str, fn(&Memorandum) -> String); 7] = [
+        let lines: [Line; 7] = [
             ("contract", |of| of.contract.clone()),
             ("title", |of| both(&of.title)),
             ("institution", |of| of.institution.clone()),
@@ -53,8 +53,11 @@ impl Memorandum {
     }
 }
 
+/// Something of a memorandum that is said in one line: its name, and how it is read.
+type Line = (&'static str, fn(&Memorandum) -> String);
+
 /// What left, then what came.
-fn members(before: &Vec<String>, after: &Vec<String>) -> Vec<Difference> {
+fn members(before: &[String], after: &[String]) -> Vec<Difference> {
     let left = before.iter().filter(|member| !after.contains(member)).cloned().map(Difference::Removed);
     let came = after.iter().filter(|member| !before.contains(member)).cloned().map(Difference::Added);
     left.chain(came).collect()
