@@ -20,8 +20,8 @@ impl Desk {
     /// The newest leaf of a kind.
     fn newest(&self, kind: &str) -> Value {
         let list = self.by("s1", ["log", "list"]).done().text();
-        let of_kind = list.lines().filter(|line| line.split('\t').nth(2) == Some(kind));
-        let index = of_kind.last().unwrap_or_else(|| panic!("no {kind} in\n{list}")).split('\t').next();
+        let mut of_kind = list.lines().filter(|line| line.split('\t').nth(2) == Some(kind));
+        let index = of_kind.next_back().unwrap_or_else(|| panic!("no {kind} in\n{list}")).split('\t').next();
         self.leaf(index.unwrap().parse().unwrap())
     }
 

@@ -118,7 +118,8 @@ impl Enclave {
     /// The vote of a registered member of the board, or the answer of whoever asks.
     pub fn vote(&self, id: u64, person: &str, vote: Vote, reason: &str) -> Result<Approval, ActError> {
         if vote != Vote::Answer && !self.may_vote(person)? {
-            let message = "only a member of the board who is registered votes: `enclave people add` by a steward";
+            let message =
+                "only a member of the board who is registered votes: `enclave people add` by a steward";
             return Err(ActError::Denied(message.to_owned()));
         }
         let asker = self.ledger.approval(id)?.map(|case| case.person);

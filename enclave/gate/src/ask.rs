@@ -6,7 +6,7 @@ use disclosure_rules::measure::{CONFIDENCE, GroupKeys, Guarantee};
 use disclosure_rules::rules::TierRules;
 use disclosure_rules::{Exhausted, RuleSet};
 use ledger::{DebitError, Disclosure, Event, LedgerError, Question, ReplayKey};
-use memoranda::{Contract, Memorandum, PersonRole, Tier};
+use memoranda::{Contract, Memorandum, Tier};
 use queries::{PrivatePlan, Refusal, Rule};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -17,6 +17,7 @@ use crate::approvals::Waiting;
 use crate::enclave::{Enclave, OpenError};
 use crate::explain;
 use crate::mask;
+use crate::permissions::Action;
 use crate::price::{self, Priced};
 use crate::receipt::table_digest;
 use crate::request::Request;
@@ -179,7 +180,8 @@ impl Enclave {
         }
         let contract = self.contract(&memorandum.contract)?.ok_or_else(not_in_force)?;
         let rules = self.rules(&memorandum.rules)?.ok_or_else(not_in_force)?;
-        let researchers = || memorandum.people.iter().filter(|person| person.role == PersonRole::Researcher);
+        let action = if request.preview { Action::Preview } else { Action::Ask };
+        let researchers = || memorandum.people.iter().filter(|person| action.permits(person.role));
         let own = format!("{}/", memorandum.id);
         let person = match &request.person {
             Some(id) => researchers().find(|person| person.id == *id.strip_prefix(&own).unwrap_or(id)),
@@ -196,7 +198,9 @@ impl Enclave {
         let person = person.id.clone();
         let key = format!("{own}{person}");
         if self.is_dormant(&key)? {
-            return Err(refuse(format!("this person was not seen for long: `enclave people renew {key}` by a steward")));
+            return Err(refuse(format!(
+                "this person was not seen for long: `enclave people renew {key}` by a steward"
+            )));
         }
         self.ledger.note_seen(self.now(), &key)?;
         let purpose = purpose(request, &memorandum)?;
@@ -233,6 +237,7 @@ impl Enclave {
             "memorandum": key.memorandum,
             "person": agreement.person,
             "purpose": agreement.purpose,
+            "items": plan.items(),
             "question": priced.question.to_string(),
             "release_index": disclosure.position().index,
         });
