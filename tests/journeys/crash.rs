@@ -57,6 +57,8 @@ fn a_kill_at_any_moment_costs_budget_at_most() {
             let killed = status.signal() == Some(SIGKILL);
             assert!(killed || status.success(), "{status}");
             seen.ingests_killed += u32::from(killed);
+            // What the log announced before the kill, the next command puts in force.
+            desk.ask_json(["--preview", QUESTION]);
             let now = self::in_force(&desk);
             let in_effect = effective + usize::from(now != in_force);
             let left = names(&desk, "store/star/snapshots").len() > in_effect;
