@@ -156,7 +156,7 @@ fn asked(source: &Source, question: &Record, paper: Option<&Memorandum>) -> Mark
             dt { (both("プライバシー損失", "Privacy loss")) }
             dd {
                 "ρ " (micro(question.number("rho_micro")))
-                @if let Some(charged) = charged { ", ε " (charged.epsilon) " (δ " (charged.delta) ")" }
+                @if let Some(charged) = charged { ", ε " (charged.epsilon) " (δ " (format!("{:e}", charged.delta)) ")" }
             }
             @if let Some(approval) = question.facts["approval"].as_u64() {
                 dt { (both("諮問委員会の承認", "Approved by the board")) }
