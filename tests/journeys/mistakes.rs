@@ -126,7 +126,8 @@ fn a_message_about_records_never_shows_who_they_are_about() {
     for secret in ["P-1", "Hanako", "Taro", "Bartholomew", "0312345678", "090-1234", "Shiro", "Goro"] {
         assert!(!told.err.contains(secret) && !told.text().contains(secret), "{secret}: {}", told.err);
     }
-    let kept = crate::support::files(&desk.home().join("store"));
+    let store = desk.home().join("store");
+    let kept = if store.exists() { crate::support::files(&store) } else { Vec::new() };
     assert!(kept.iter().all(|file| file.ends_with("ingest.lock")), "{kept:?}");
     assert_eq!(desk.logged("ingest"), 0);
 
