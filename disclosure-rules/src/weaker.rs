@@ -31,7 +31,9 @@ impl RuleSet {
         for old in &other.principles {
             match self.principles.iter().find(|principle| principle.id == old.id) {
                 None => found.0.push(format!("the principle `{}` is removed", old.id)),
-                Some(new) if softer(new, old) => found.0.push(format!("the principle `{}` is softened", old.id)),
+                Some(new) if softer(new, old) => {
+                    found.0.push(format!("the principle `{}` is softened", old.id))
+                }
                 Some(_) => {}
             }
         }
@@ -48,7 +50,8 @@ impl RuleSet {
             let all = rules.small_cells.min_units;
             tier.min_units.map_or(all, |units| units.max(all)).0 as f64
         };
-        let minutes = |tier: &TierRules| tier.second_factor_minutes.map_or(f64::INFINITY, |minutes| minutes as f64);
+        let minutes =
+            |tier: &TierRules| tier.second_factor_minutes.map_or(f64::INFINITY, |minutes| minutes as f64);
         let key = |key: &str| format!("tiers.{name}.{key}");
         found.more(&key("max_rho_per_release"), price(self, this), price(other, that));
         found.less(&key("min_units"), cells(self, this), cells(other, that));
@@ -120,7 +123,11 @@ mod tests {
             ("release = 0.1", "release = 0.05", ""),
             ("groups = 1000", "groups = 1001", "`limits.max_groups` rises from 1000 to 1001"),
             ("minutes = 15", "minutes = 16", "`tiers.restricted.second_factor_minutes` rises from 15 to 16"),
-            ("second_factor_minutes = 15\n", "", "`tiers.restricted.second_factor_minutes` rises from 15 to none"),
+            (
+                "second_factor_minutes = 15\n",
+                "",
+                "`tiers.restricted.second_factor_minutes` rises from 15 to none",
+            ),
             ("votes = 2\n[board]", "votes = 1\n[board]", "`tiers.restricted.votes` falls from 2 to 1"),
             ("votes = 2\napproval", "votes = 1\napproval", "`board.votes` falls from 2 to 1"),
             ("days = 30", "days = 31", "`board.approval_days` rises from 30 to 31"),
@@ -134,7 +141,11 @@ mod tests {
             let found = weaker(from, to);
             // A limit for all is one for a tier that names none.
             let of_all = |sentence: &&String| !sentence.contains("tiers.") || expected.contains("tiers.");
-            assert_eq!(found.iter().filter(of_all).cloned().collect::<Vec<_>>().join("; "), expected, "{from} -> {to}");
+            assert_eq!(
+                found.iter().filter(of_all).cloned().collect::<Vec<_>>().join("; "),
+                expected,
+                "{from} -> {to}"
+            );
         }
     }
 

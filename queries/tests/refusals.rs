@@ -456,7 +456,7 @@ fn keys_with_more_combinations_than_an_answer_may_have() {
 
 #[test]
 fn principles_see_columns_wherever_they_stand() {
-    let mut setting = Setting::transition();
+    let setting = Setting::transition();
     for (sql, matches) in [
         ("SELECT school, AVG(level) FROM assessments GROUP BY school", true),
         ("SELECT UPPER(school), AVG(level) FROM assessments GROUP BY 1", true),

@@ -16,7 +16,8 @@ fn a_question_about_schools_waits_and_runs_once_as_it_was_approved() {
     assert!(preview.contains("the board decides on it first: no-ranking"), "{preview}");
     assert_eq!(desk.logged("escalation"), 0, "a preview asks nobody");
 
-    let waiting = ask(&["--justification", "to find classes that need help", "--format", "json"]).exits(5).json();
+    let waiting =
+        ask(&["--justification", "to find classes that need help", "--format", "json"]).exits(5).json();
     let id = waiting["waiting"]["approval"].to_string();
     assert!(waiting["waiting"]["reasons"][0].as_str().unwrap().contains("順位付け"), "{waiting}");
     ask(&[]).exits(5).says(["the board decides", "open", &format!("approvals show {id}")]);
@@ -32,7 +33,9 @@ fn a_question_about_schools_waits_and_runs_once_as_it_was_approved() {
     desk.run(["approvals", "vote", &id, "ask-back", "--as", "b1", "--reason", "which classes?"]).done();
     ask(&[]).exits(5).says(["asked-back"]);
     desk.run(["approvals", "answer", &id, "--as", "r1", "those of 1985"]).done();
-    desk.run(["approvals", "vote", &id, "approve", "--as", "r1"]).exits(3).says(["only a member of the board"]);
+    desk.run(["approvals", "vote", &id, "approve", "--as", "r1"])
+        .exits(3)
+        .says(["only a member of the board"]);
     let decided = desk.run(["approvals", "vote", &id, "approve", "--as", "b1"]).done().text();
     assert!(decided.contains("approved"), "{decided}");
 

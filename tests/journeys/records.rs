@@ -42,7 +42,8 @@ fn a_pupil_is_found_corrected_and_forgotten() {
     };
     let found = find(&desk);
     let rows = found[0]["rows"].as_array().unwrap();
-    assert!(!rows.is_empty() && rows.iter().all(|row| row["id"].to_string() == pupil), "{found}");
+    let number: serde_json::Value = pupil.parse().unwrap();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["id"] == number), "{found}");
 
     // The file that delivers the pupil's rows is the one that an export gives.
     desk.run(["records", "export", "star", "--pupil", &pupil, "--out", "move"]).done();
@@ -106,7 +107,8 @@ fn questions_need_no_identity() {
 /// What somebody with the disk may do to the newest part.
 #[test]
 fn a_question_over_a_damaged_file_names_it() {
-    let harm: [(&str, fn(&mut Vec<u8>)); 3] = [
+    type Harm = fn(&mut Vec<u8>);
+    let harm: [(&str, Harm); 3] = [
         ("flipped", |bytes| bytes.iter_mut().step_by(500).for_each(|byte| *byte ^= 1)),
         ("truncated", |bytes| bytes.truncate(bytes.len() / 2)),
         ("emptied", Vec::clear),

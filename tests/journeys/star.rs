@@ -122,10 +122,7 @@ fn every_format_tells_the_same_numbers() {
     let sql = "SELECT sch, eth, COUNT(*) AS n, AVG(exp) AS exp FROM results WHERE gr = 'K' AND sch IN (33, 66) GROUP BY sch, eth";
     let ask = |format: &str| desk.ask(["--rho", "0.1", "--format", format, sql]).done();
     let csv = ask("csv").text();
-    assert!(
-        csv.starts_with("sch,eth,n,n_low,n_high,n_status,exp,exp_low,exp_high,exp_status\n"),
-        "{csv}"
-    );
+    assert!(csv.starts_with("sch,eth,n,n_low,n_high,n_status,exp,exp_low,exp_high,exp_status\n"), "{csv}");
     assert!(csv.contains(",shown\n") && csv.contains(",small cell\n"), "{csv}");
 
     let reader = arrow::ipc::reader::FileReader::try_new(Cursor::new(ask("arrow").out), None).unwrap();

@@ -96,14 +96,8 @@ impl Enclave {
         let facts = json!({ "title": contract.title.en, "title_ja": contract.title.ja });
         let version = contract.version.to_string();
         let stamp = self.stamp(&actor);
-        let place = self.ledger.publish_contract(
-            stamp,
-            &contract.name,
-            &version,
-            text,
-            facts,
-            contract.pool_rho,
-        )?;
+        let place =
+            self.ledger.publish_contract(stamp, &contract.name, &version, text, facts, contract.pool_rho)?;
         Ok((contract, place))
     }
 

@@ -117,7 +117,7 @@ fn answer(value: &Value) -> Result<Found, ResultError> {
     let row = |row: &Value| -> Option<Vec<Cell>> {
         columns.iter().map(|column| serde_json::from_value(row.get(&column.name)?.clone()).ok()).collect()
     };
-    let rows: Option<Vec<_>> = value["rows"].as_array().map(|rows| rows.iter().map(row).collect()).flatten();
+    let rows: Option<Vec<_>> = value["rows"].as_array().and_then(|rows| rows.iter().map(row).collect());
     let receipt = value.get("receipt").map(|receipt| Receipt::parse(&receipt.to_string())).transpose()?;
     let table_sha256 = Some(table_digest(&columns, &rows.ok_or(ResultError::Form)?)?);
     Ok(Found { receipt, table_sha256 })

@@ -286,7 +286,7 @@ impl Ledger {
                 .transaction
                 .execute(insert, params![position.index, id, person, vote.name(), reason])
                 .map_err(LedgerError::from)?;
-            Ok(found(&writer.transaction, id)?.ok_or(VoteError::Unknown(id))?)
+            found(&writer.transaction, id)?.ok_or(VoteError::Unknown(id))
         })
     }
 

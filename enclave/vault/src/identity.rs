@@ -276,7 +276,11 @@ impl<'a> IdentityFiles<'a> {
             desk.each(part, None, |batch| {
                 let rows = without(&batch, dropped)?;
                 // Of a table that has got or lost an identifier since.
-                if rows.schema().fields() == self.schema.fields() { self.write_to(cohort, &rows) } else { Err(outdated(part)) }
+                if rows.schema().fields() == self.schema.fields() {
+                    self.write_to(cohort, &rows)
+                } else {
+                    Err(outdated(part))
+                }
             })?;
         }
         for file in self.writers.into_values() {

@@ -145,7 +145,9 @@ impl Storage {
                 path.parent().map_or(Ok(()), durable::create_dir)?;
                 Sink::File(durable::create_file(&path)?)
             }
-            Kind::Remote(_) => Sink::Object(Some(BufWriter::new(self.object_store(), location(path)))),
+            Kind::Remote(_) => {
+                Sink::Object(Some(Box::new(BufWriter::new(self.object_store(), location(path)))))
+            }
         };
         Ok(Writer { storage: self.clone(), path: path.to_owned(), to, hash: Sha256::new(), size: 0 })
     }
@@ -305,7 +307,7 @@ pub(crate) struct Writer {
 
 enum Sink {
     File(File),
-    Object(Option<BufWriter>),
+    Object(Option<Box<BufWriter>>),
 }
 
 impl Writer {

@@ -303,8 +303,13 @@ fn read_cohort(node: &Node<'_>, draft: &mut Draft, reader: &mut Reader) {
         Some(column) if column.role == Role::Unit => {
             reader.mistake(&node.at, format!("`{name}` names the pupil, not its cohort"));
         }
-        Some(column) if !matches!(column.kind, Kind::Date | Kind::Integer) && !draft.untyped.contains(&name) => {
-            reader.mistake(&node.at, format!("`{name}` must be a date of birth, or the year of leaving school"));
+        Some(column)
+            if !matches!(column.kind, Kind::Date | Kind::Integer) && !draft.untyped.contains(&name) =>
+        {
+            reader.mistake(
+                &node.at,
+                format!("`{name}` must be a date of birth, or the year of leaving school"),
+            );
         }
         Some(_) => draft.table.cohort = Some(name),
     }

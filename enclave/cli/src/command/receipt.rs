@@ -34,7 +34,7 @@ fn verify(file: &Path, key: Option<&Path>, result: Option<&Path>) -> Done {
         }
     };
     let verified = receipt.verify(&key).map_err(|error| not_verified(file, error.to_string()))?;
-    let beside = result.map(|result| self::found(result)).transpose()?;
+    let beside = result.map(self::found).transpose()?;
     let tables =
         [(file, found.table_sha256), (result.unwrap_or(file), beside.and_then(|of| of.table_sha256))];
     let mut compared = false;

@@ -119,7 +119,7 @@ fn burst(asked: &[&Record], earlier: &[&Record], term: Term) -> Option<Vec<u64>>
     let all = || earlier.iter().chain(asked);
     let late: Vec<u64> = all().filter(last).map(|record| record.index).collect();
     let days_before = (starts - term.from).num_days();
-    if late.len() < BURST_LEAST || days_before < 1 || !asked.iter().any(|record| last(&&record)) {
+    if late.len() < BURST_LEAST || days_before < 1 || !asked.iter().any(|record| last(&record)) {
         return None;
     }
     let before = all().filter(|record| record.day() < starts).count() as f64 / days_before as f64;

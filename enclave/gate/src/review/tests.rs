@@ -1,4 +1,5 @@
 //! A month of an invented log.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use chrono::{DateTime, TimeZone, Utc};
 use ledger::LeafKind;

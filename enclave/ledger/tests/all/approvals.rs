@@ -50,7 +50,7 @@ fn what_was_approved_runs_once() {
     assert_eq!(ledger.approved(at(4), digest(2), Some("m"), "r1").unwrap(), None, "another question");
     assert!(refused(debit(2, 4)), "another question with the number of the approval");
     assert_eq!(ledger.account("m").unwrap().unwrap().charged.micro(), 0, "nothing was charged so far");
-    drop(debit(1, 5).unwrap());
+    debit(1, 5).unwrap();
     assert!(refused(debit(1, 6)), "twice");
     assert_eq!(ledger.approval(case.id).unwrap().unwrap().state(at(7)), CaseState::Used);
     assert_ne!(escalate(&ledger, digest(1), 1).id, case.id, "a new case is needed");

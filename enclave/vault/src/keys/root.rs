@@ -131,14 +131,14 @@ impl Root {
             {
                 return Err(RootKeyError::Elsewhere(self.path.clone()).into());
             }
-            Some(source) => return Ok(write_new(&next(&self.described), &sealed(source, secret)?)?),
+            Some(source) => return write_new(&next(&self.described), &sealed(source, secret)?),
             None => self.guard()?,
         };
         let bytes = match guard {
             None => Zeroizing::new(secret.bytes().to_vec()),
             Some(guard) => Zeroizing::new(sealed_by(guard.renewed()?, secret)?),
         };
-        Ok(write_new(&next(&self.path), &bytes)?)
+        write_new(&next(&self.path), &bytes)
     }
 
     /// Puts the staged key in force. What kept the one before is of no more use.
