@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod board;
+mod clear;
 mod crash;
 mod demo;
 mod governance;
+mod keys;
 mod log;
 mod mistakes;
 mod pure;
 mod records;
 mod review;
 mod star;
+#[path = "../storage/mod.rs"]
+mod storage;
 mod support;
 mod witness;

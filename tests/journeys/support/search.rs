@@ -9,7 +9,7 @@ use aho_corasick::AhoCorasick;
 use super::files;
 
 pub(crate) struct Search {
-    texts: Vec<String>,
+    texts: Vec<Vec<u8>>,
     machine: AhoCorasick,
 }
 
@@ -22,7 +22,11 @@ pub(crate) struct Found {
 
 impl Search {
     pub(crate) fn of(texts: impl Iterator<Item = String>) -> Search {
-        let texts: Vec<String> = texts.collect::<BTreeSet<_>>().into_iter().collect();
+        Search::of_bytes(texts.map(String::into_bytes))
+    }
+
+    pub(crate) fn of_bytes(texts: impl Iterator<Item = Vec<u8>>) -> Search {
+        let texts: Vec<Vec<u8>> = texts.collect::<BTreeSet<_>>().into_iter().collect();
         assert!(texts.iter().all(|text| text.len() >= 6), "shorter texts are found by chance");
         let machine = AhoCorasick::new(&texts).unwrap();
         Search { texts, machine }
@@ -30,6 +34,16 @@ impl Search {
 
     pub(crate) fn len(&self) -> usize {
         self.texts.len()
+    }
+
+    /// How many of them are printable: what a text file can have in it.
+    pub(crate) fn texts_only(&self) -> usize {
+        self.texts.iter().filter(|text| text.iter().all(|byte| (b' '..=b'~').contains(byte))).count()
+    }
+
+    /// What was found, for planted texts that are nobody's.
+    pub(crate) fn shown(&self, found: &Found) -> Vec<String> {
+        found.texts.iter().map(|i| String::from_utf8_lossy(&self.texts[*i]).into_owned()).collect()
     }
 
     pub(crate) fn in_bytes(&self, bytes: &[u8], place: &str, found: &mut Found) {
