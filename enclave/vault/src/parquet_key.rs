@@ -83,7 +83,8 @@ pub(crate) fn open_file(
 /// Wraps the data keys of the file at `place` by the newest versions of their keys; whether any was not.
 pub(crate) fn wrap_anew(ring: &Ring, place: &str, keys: &mut FileKeys) -> Result<bool, VaultError> {
     let held = ring.held();
-    let columns = keys.columns.iter_mut().map(|column| (purpose(place, Some(&column.column)), &mut column.key));
+    let columns =
+        keys.columns.iter_mut().map(|column| (purpose(place, Some(&column.column)), &mut column.key));
     let mut changed = false;
     for (purpose, wrapped) in columns.chain([(self::purpose(place, None), &mut keys.footer)]) {
         if held.newest(&wrapped.by) != Some(wrapped.version) {
