@@ -11,6 +11,7 @@ mod keys;
 mod log;
 mod mistakes;
 mod pure;
+mod receipts;
 mod records;
 mod review;
 mod star;

@@ -32,6 +32,7 @@ fn from_an_empty_folder_to_an_answer() {
         "charged",
         "balance",
         "columns",
+        "receipt",
         "rows",
         "log",
     ];
