@@ -56,7 +56,7 @@ pub enum EvaluateError {
     /// A file that the stage reads is not the one that was written: known before any number comes out.
     #[error("`{0}` is damaged: it is not what the vault wrote there")]
     Damaged(String),
-    /// Rows could not be read; [`damage`] says why.
+    /// Rows could not be read; `damage` says why.
     #[error("the question could not be carried out within its limits")]
     Unread,
 }
