@@ -57,10 +57,11 @@ fn questions_go_on_while_every_key_rotates_twice() {
     let rotated = AtomicBool::new(false);
     let asked = thread::scope(|scope| {
         scope.spawn(|| {
+            // Also when a rotation fails, so that the questions end and the failure is told.
+            let _ended = Ended(&rotated);
             for keys in ["key-encryption", "data", "root", "root", "data", "key-encryption"] {
                 desk.run(["keys", "rotate", keys]).done();
             }
-            rotated.store(true, Ordering::SeqCst);
         });
         ask_until(&desk.home(), |asked| asked >= wanted && rotated.load(Ordering::SeqCst))
     });
@@ -88,6 +89,15 @@ fn questions_go_on_while_every_key_rotates_twice() {
         desk.log().iter().filter(|(_, kind, rest)| kind == "keys" && rest.starts_with("rotated")).count(),
         6
     );
+}
+
+/// Says so when it goes.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Asks until told to stop, in an enclave that stays open and in others that are opened for one question; gives how

@@ -25,6 +25,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime::Runtime;
 
 use crate::durable::{self, At, FileError};
+use crate::seal::random;
 use crate::vault::VaultError;
 
 /// Names the store in a home that keeps its files elsewhere.
@@ -112,21 +113,14 @@ impl Storage {
     pub(crate) fn create(&self, path: &str, bytes: &[u8]) -> Result<bool, FileError> {
         if let Kind::Folder = self.0.kind {
             let to = self.0.shown.join(path);
-            if let Some(folder) = to.parent() {
-                self.create_folder(folder)?;
+            // Several may want to be first, and whoever cleans up may take what is only just being written.
+            loop {
+                to.parent().map_or(Ok(()), |folder| self.create_folder(folder))?;
+                match link_new(&to, bytes) {
+                    Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
+                    linked => return linked,
+                }
             }
-            let beside = to.with_extension("new");
-            durable::remove_file(&beside)?;
-            let mut file = durable::create_file(&beside)?;
-            file.write_all(bytes).and_then(|()| file.sync_all()).at(&beside)?;
-            let linked = std::fs::hard_link(&beside, &to);
-            durable::remove_file(&beside)?;
-            match linked {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-                linked => linked.at(&to)?,
-            }
-            to.parent().map_or(Ok(()), durable::sync_dir)?;
-            return Ok(true);
         }
         let (store, at, bytes) = (self.object_store(), location(path), PutPayload::from(bytes.to_vec()));
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -259,6 +253,24 @@ impl Storage {
     fn error(&self, path: &str, source: io::Error) -> FileError {
         FileError { path: self.0.shown.join(path), source }
     }
+}
+
+/// Writes the bytes under a name of their own, and gives them the other, unless it is taken.
+fn link_new(to: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    let random = random::<8>().map_err(io::Error::other).at(to)?;
+    let mut name = to.as_os_str().to_owned();
+    name.push(format!(".{}.new", hex::encode(random)));
+    let beside = PathBuf::from(name);
+    let mut file = durable::create_file(&beside)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).at(&beside);
+    let linked = written.and_then(|()| std::fs::hard_link(&beside, to).at(to));
+    durable::remove_file(&beside)?;
+    match linked {
+        Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        linked => linked?,
+    }
+    to.parent().map_or(Ok(()), durable::sync_dir)?;
+    Ok(true)
 }
 
 fn location(path: &str) -> StorePath {
@@ -406,5 +418,37 @@ impl Read for Blocks {
         let length = to.len().min(self.block.len());
         to[..length].copy_from_slice(&self.block.split_to(length));
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn of_many_who_create_a_file_one_wins_and_nobody_fails() {
+        let home = tempfile::tempdir().unwrap();
+        let storage = Storage::open(home.path()).unwrap();
+        for round in 0..20 {
+            let path = format!("store/club/manifests/{round:08}");
+            let won = thread::scope(|scope| {
+                let create = |bytes: u8| storage.create(&path, &[bytes; 4096]).unwrap();
+                let running: Vec<_> = (0..8).map(|i| scope.spawn(move || create(i))).collect();
+                // Somebody removes what looks like a leftover.
+                for name in storage.names("store/club/manifests").unwrap() {
+                    if name.ends_with(".new") {
+                        storage.remove(&format!("store/club/manifests/{name}")).unwrap();
+                    }
+                }
+                running.into_iter().map(|create| u32::from(create.join().unwrap())).sum::<u32>()
+            });
+            assert_eq!(won, 1);
+            let written = storage.read(&path, 4096).unwrap().unwrap();
+            assert!(written.iter().all(|byte| *byte == written[0]) && written.len() == 4096);
+        }
+        assert_eq!(storage.names("store/club/manifests").unwrap().len(), 20, "no leftover");
     }
 }
