@@ -56,36 +56,47 @@ impl Lattice {
         value.is_finite().then_some(index)
     }
 
-    /// Adds the index of each value, or `missing`. As [`Lattice::index`], many at once.
-    pub fn index_all(&self, values: &[f64], missing: i64, indices: &mut Vec<i64>) {
-        let start = indices.len();
-        indices.resize(start + values.len(), missing);
-        let (low, high, origin, step) = (self.low, self.high, self.origin, self.step);
-        let inverse = 1.0 / step;
+    /// Puts in place the index of each value, and of what is no finite number `missing`. As [`Lattice::index`], many
+    /// at once.
+    pub fn index_all(&self, values: &[f64], missing: i64, indices: &mut [i64]) {
+        let (inverse, step) = (1.0 / self.step, self.step);
         // Dividing by a power of two is multiplying by another, exactly.
         if step.to_bits() << 12 == 0 && inverse.is_normal() {
-            for (to, &value) in indices[start..].iter_mut().zip(values) {
-                let index = rounded((value.max(low).min(high) - origin) * inverse);
-                *to = if value.is_finite() { index } else { missing };
-            }
+            self.index_each(values, missing, indices, |distance| distance * inverse);
         } else {
-            for (to, &value) in indices[start..].iter_mut().zip(values) {
-                let index = rounded((value.max(low).min(high) - origin) / step);
-                *to = if value.is_finite() { index } else { missing };
-            }
+            self.index_each(values, missing, indices, |distance| distance / step);
+        }
+    }
+
+    #[inline]
+    fn index_each(&self, values: &[f64], missing: i64, indices: &mut [i64], steps: impl Fn(f64) -> f64) {
+        let (low, high, origin) = (self.low, self.high, self.origin);
+        for (index, &value) in indices.iter_mut().zip(values) {
+            let clamped = if value > low { value } else { low };
+            let clamped = if clamped < high { clamped } else { high };
+            *index = rounded(if value.is_finite() { steps(clamped - origin) } else { 0.0 });
+        }
+        if missing != 0 {
+            let absent = indices.iter_mut().zip(values).filter(|(_, value)| !value.is_finite());
+            absent.for_each(|(index, _)| *index = missing);
         }
     }
 
     /// The same of whole numbers.
-    pub fn index_whole(&self, values: &[i64], indices: &mut Vec<i64>) {
-        let whole = |number: f64| {
-            (number as i64 as f64 == number && number.abs() < MAX_INDEX).then_some(number as i64)
-        };
+    pub fn index_whole(&self, values: &[i64], indices: &mut [i64]) {
+        let whole =
+            |number: f64| (number.trunc() == number && number.abs() < MAX_INDEX).then_some(number as i64);
         match (whole(self.low), whole(self.high), whole(self.origin)) {
             (Some(low), Some(high), Some(origin)) if self.step == 1.0 => {
-                indices.extend(values.iter().map(|&value| value.max(low).min(high) - origin));
+                for (index, &value) in indices.iter_mut().zip(values) {
+                    *index = value.max(low).min(high) - origin;
+                }
             }
-            _ => indices.extend(values.iter().map(|&value| self.index(value as f64).unwrap_or(0))),
+            _ => {
+                for (index, &value) in indices.iter_mut().zip(values) {
+                    *index = self.index(value as f64).unwrap_or(0);
+                }
+            }
         }
     }
 
@@ -119,10 +130,10 @@ fn rounded(number: f64) -> i64 {
     // From 2⁵² on, neighbouring numbers differ by 1: adding so much rounds, halves to the even one.
     const SHIFT: f64 = 6_755_399_441_055_744.0; // 1.5 · 2⁵²
     let even = number + SHIFT - SHIFT;
-    let rest = number - even;
-    let up = if rest == 0.5 && number > 0.0 { 1.0 } else { 0.0 };
-    let down = if rest == -0.5 && number < 0.0 { 1.0 } else { 0.0 };
-    ((even + up - down) + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i64
+    // Half a step in the direction of the number is what was rounded towards zero.
+    let half = 0.5_f64.copysign(number);
+    let more = if number - even == half { half + half } else { 0.0 };
+    ((even + more) + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i64
 }
 
 #[cfg(test)]
@@ -168,13 +179,13 @@ mod tests {
                 for lattice in [Lattice::for_sum(low, high, step), Lattice::for_mean(low, high, step)] {
                     let one = |value: &f64| lattice.index(*value).unwrap_or(i64::MIN);
                     let values = [values.clone(), near.clone(), vec![f64::NAN, f64::INFINITY, -0.0]].concat();
-                    let mut all = vec![7];
+                    let mut all = vec![7; values.len()];
                     lattice.index_all(&values, i64::MIN, &mut all);
-                    prop_assert_eq!(&all[1..], values.iter().map(one).collect::<Vec<_>>());
+                    prop_assert_eq!(&all[..], values.iter().map(one).collect::<Vec<_>>());
                     let plain = |value: &f64| ((value.clamp(low, high) - lattice.origin) / lattice.step).round() as i64;
                     prop_assert!(values.iter().filter(|value| value.is_finite()).all(|value| one(value) == plain(value)));
                     let whole = [whole.clone(), close.clone()].concat();
-                    let mut all = vec![];
+                    let mut all = vec![7; whole.len()];
                     lattice.index_whole(&whole, &mut all);
                     prop_assert_eq!(all, whole.iter().map(|value| one(&(*value as f64))).collect::<Vec<_>>());
                 }

@@ -7,14 +7,22 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
+use async_trait::async_trait;
+use datafusion::config::{EncryptionFactoryOptions, TableParquetOptions};
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::ListingOptions;
+use datafusion::execution::parquet_encryption::EncryptionFactory;
+use datafusion::object_store::path::Path as StorePath;
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use disclosure_rules::RuleSet;
 use gate::answered::Cell;
 use gate::{Answered, Enclave, Failure, Options, Price, Request, Rho};
 use memoranda::{Contract, Memorandum, Role};
 use parquet::arrow::ArrowWriter;
+use parquet::encryption::decrypt::FileDecryptionProperties;
+use parquet::encryption::encrypt::FileEncryptionProperties;
 use tokio::runtime::Runtime;
-use vault::{Input, Vault};
+use vault::{Input, Part, Vault};
 
 /// Rule set under which a bench may ask as often as it likes.
 const RULES: &str = "name = \"bench\"\nversion = \"1.0.0\"\n[small_cells]\nmin_units = 10\nassurance = 0.95\n[limits]\n\
@@ -104,6 +112,23 @@ impl Home {
         runtime.block_on(shown).unwrap().lines().map(str::to_owned).collect()
     }
 
+    /// The encrypted files of one table in plain DataFusion, as it comes.
+    pub(crate) fn encrypted(&self, runtime: &Runtime, table: &str) -> Plain {
+        let vault = Vault::open(&self.dir).unwrap();
+        let snapshot = vault.snapshot(&self.contract.name).unwrap().unwrap();
+        let stored = snapshot.table(table).unwrap();
+        let context = SessionContext::new();
+        let keys = FileKeys(stored.parts.clone());
+        context.runtime_env().register_parquet_encryption_factory("vault", Arc::new(keys));
+        let mut options = TableParquetOptions::default();
+        options.crypto.factory_id = Some("vault".to_owned());
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default().with_options(options)));
+        let folder = self.dir.join(&stored.parts[0].path).parent().unwrap().to_str().unwrap().to_owned();
+        let schema = Some(Arc::clone(&stored.schema));
+        runtime.block_on(context.register_listing_table(table, folder, options, schema, None)).unwrap();
+        Plain(context)
+    }
+
     /// A fresh question at this price.
     pub(crate) fn ask(&self, runtime: &Runtime, sql: &str, price: Price) -> Result<Asked, Failure> {
         let request = Request {
@@ -134,6 +159,31 @@ impl Asked {
             },
             rows => panic!("{} rows", rows.len()),
         }
+    }
+}
+
+/// The keys of some parts.
+#[derive(Debug)]
+struct FileKeys(Vec<Part>);
+
+#[async_trait]
+impl EncryptionFactory for FileKeys {
+    async fn get_file_encryption_properties(
+        &self,
+        _: &EncryptionFactoryOptions,
+        _: &Arc<Schema>,
+        _: &StorePath,
+    ) -> datafusion::common::Result<Option<Arc<FileEncryptionProperties>>> {
+        Ok(None)
+    }
+
+    async fn get_file_decryption_properties(
+        &self,
+        _: &EncryptionFactoryOptions,
+        path: &StorePath,
+    ) -> datafusion::common::Result<Option<Arc<FileDecryptionProperties>>> {
+        let part = self.0.iter().find(|part| path.as_ref().ends_with(&part.path)).unwrap();
+        Ok(Some(part.decryption_properties().unwrap()))
     }
 }
 

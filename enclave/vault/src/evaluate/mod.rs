@@ -170,12 +170,12 @@ impl Job {
         })
     }
 
-    /// Adds up all parts, as many at a time as there are cores.
+    /// Adds up all parts, two at a time for each core: one is read while the other is added up.
     async fn run(self: Arc<Job>) -> Result<Totals, EvaluateError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut waiting = 0..self.parts;
         let mut running: JoinSet<_> =
-            waiting.by_ref().take(cores).map(|part| self.clone().part(part)).collect();
+            waiting.by_ref().take(2 * cores).map(|part| self.clone().part(part)).collect();
         let mut totals = Totals::none(self.sums.groupings.len());
         let memory = self.engine.memory("totals");
         while let Some(part) = running.join_next().await {

@@ -77,7 +77,6 @@ impl Adds {
             adds.resize(rows, 1);
             return Ok(());
         }
-        adds.clear();
         let column = |index: usize| match arguments.get(index) {
             Some(column) => Ok(column),
             None => internal_err!("no such argument"),
@@ -97,7 +96,6 @@ impl Adds {
             (Quantity::Product { x, y, centre }, Some(argument)) => {
                 let Some(with) = with else { return internal_err!("a product of one argument") };
                 indices(adds, argument, MISSING, &x);
-                self.scratch.clear();
                 indices(&mut self.scratch, with, MISSING, &y);
                 for (add, &other) in adds.iter_mut().zip(&self.scratch) {
                     let whole = *add != MISSING && other != MISSING;
@@ -115,7 +113,6 @@ impl Adds {
             (_, None) => return internal_err!("a component without its argument"),
         }
         if let Some(with) = with {
-            self.scratch.clear();
             presence(&mut self.scratch, with);
             for (add, &present) in adds.iter_mut().zip(&self.scratch) {
                 if present == 0 {
@@ -193,14 +190,15 @@ impl Values {
     }
 }
 
-/// 1 where there is a value, else 0. NaN and infinities are missing.
+/// Replaces `adds` by 1 where there is a value, else 0. NaN and infinities are missing.
 fn presence(adds: &mut Vec<i64>, argument: &ArrayRef) {
     if is_number(argument) {
-        numbers(adds, argument, 0, |_| 1);
-    } else if let Some(nulls) = argument.logical_nulls() {
-        adds.extend(nulls.iter().map(i64::from));
-    } else {
-        adds.resize(argument.len(), 1);
+        return numbers(adds, argument, 0, |_| 1);
+    }
+    adds.clear();
+    match argument.logical_nulls() {
+        Some(nulls) => adds.extend(nulls.iter().map(i64::from)),
+        None => adds.resize(argument.len(), 1),
     }
 }
 
@@ -208,34 +206,30 @@ fn is_number(argument: &ArrayRef) -> bool {
     argument.data_type().is_integer() || argument.data_type().is_floating()
 }
 
-/// The index of each finite number; `missing` elsewhere, and of what is no number.
+/// Replaces `adds` by the index of each finite number; by `missing` elsewhere, and where there is no number.
 fn indices(adds: &mut Vec<i64>, argument: &ArrayRef, missing: i64, lattice: &Lattice) {
     if argument.null_count() > 0 {
-        numbers(adds, argument, missing, |value| lattice.index(value).unwrap_or(missing));
-    } else if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
+        return numbers(adds, argument, missing, |value| lattice.index(value).unwrap_or(missing));
+    }
+    // What is there from before is written over.
+    adds.resize(argument.len(), missing);
+    if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
         lattice.index_all(floats.values(), missing, adds);
     } else if let Some(integers) = argument.as_primitive_opt::<Int64Type>() {
         lattice.index_whole(integers.values(), adds);
     } else {
-        adds.resize(argument.len(), missing);
+        adds.fill(missing);
     }
 }
 
-/// What `add` makes of each finite number; `missing` elsewhere, and of what is no number.
+/// Replaces `adds` by what `add` makes of each finite number; by `missing` elsewhere, and where there is no number.
 fn numbers(adds: &mut Vec<i64>, argument: &ArrayRef, missing: i64, add: impl Fn(f64) -> i64) {
+    adds.clear();
     let add = |value: f64| if value.is_finite() { add(value) } else { missing };
     if let Some(floats) = argument.as_primitive_opt::<Float64Type>() {
-        if floats.null_count() == 0 {
-            adds.extend(floats.values().iter().map(|&value| add(value)));
-        } else {
-            adds.extend(floats.iter().map(|value| value.map_or(missing, add)));
-        }
+        adds.extend(floats.iter().map(|value| value.map_or(missing, add)));
     } else if let Some(integers) = argument.as_primitive_opt::<Int64Type>() {
-        if integers.null_count() == 0 {
-            adds.extend(integers.values().iter().map(|&value| add(value as f64)));
-        } else {
-            adds.extend(integers.iter().map(|value| value.map_or(missing, |value| add(value as f64))));
-        }
+        adds.extend(integers.iter().map(|value| value.map_or(missing, |value| add(value as f64))));
     } else {
         adds.resize(argument.len(), missing);
     }
