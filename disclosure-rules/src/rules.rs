@@ -149,6 +149,12 @@ impl RuleSet {
 }
 
 impl Principle {
+    /// Why, in both languages.
+    pub fn reason(&self) -> String {
+        let ja = if self.reason_ja.is_empty() { String::new() } else { format!(" · {}", self.reason_ja) };
+        format!("{}{ja}", self.reason_en)
+    }
+
     /// Whether a question matches: it groups by a column of `groups_by` and uses a column of `measures`. Both
     /// arguments hold the names of the question's columns and all their tags. Names match in any case, as in SQL.
     ///

@@ -43,10 +43,8 @@ pub(crate) struct Parts {
 pub struct Concern {
     /// Its identifier.
     pub principle: String,
-    /// Why, in English.
-    pub reason_en: String,
-    /// Why, in Japanese; may be empty.
-    pub reason_ja: String,
+    /// Why, in both languages.
+    pub reason: String,
 }
 
 /// One private GROUP BY: released by one mechanism. Made only by [`crate::verify`].

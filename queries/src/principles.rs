@@ -34,21 +34,16 @@ pub(crate) fn concerns(block: &Block, contract: &Contract, rules: &RuleSet) -> R
     for principle in rules.principles.iter().filter(|principle| principle.matches(&grouping, &used)) {
         match principle.then {
             Then::Refuse => return Err(refused(principle)),
-            Then::Escalate => concerns.push(Concern {
-                principle: principle.id.clone(),
-                reason_en: principle.reason_en.clone(),
-                reason_ja: principle.reason_ja.clone(),
-            }),
+            Then::Escalate => {
+                concerns.push(Concern { principle: principle.id.clone(), reason: principle.reason() });
+            }
         }
     }
     Ok(concerns)
 }
 
 fn refused(principle: &Principle) -> Refusal {
-    let mut reason = format!("the rule set refuses this (`{}`): {}", principle.id, principle.reason_en);
-    if !principle.reason_ja.is_empty() {
-        reason += &format!(" · {}", principle.reason_ja);
-    }
+    let reason = format!("the rule set refuses this (`{}`): {}", principle.id, principle.reason());
     Refusal::new(Rule::Principle, reason)
 }
 

@@ -120,11 +120,13 @@ fn sayable(desk: &Desk, answers: &[Value]) -> BTreeSet<String> {
     let crates = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let gate = crates.join("enclave/gate/src");
     let roles = crates.join("memoranda/src/memorandum.rs");
-    let own = [gate.join("review/html.rs"), roles, desk.path("star.json"), desk.path("star-1.toml")];
+    let shared = ["review/html.rs", "bilingual.rs"].map(|file| gate.join(file));
+    let own = [roles, desk.path("star.json"), desk.path("star-1.toml")];
     let rules = crates.join("disclosure-rules/rules/standard.toml");
     by(desk, "s1", ["log", "export", "exported"]).done();
     let exported = ["checkpoint", "vkey"].map(|name| desk.path("exported").join(name));
-    let files = files(&gate.join("register")).into_iter().chain(own).chain([rules]).chain(exported);
+    let files =
+        files(&gate.join("register")).into_iter().chain(shared).chain(own).chain([rules]).chain(exported);
     let mut known: BTreeSet<String> =
         files.flat_map(|file| words(&fs::read_to_string(file).unwrap())).collect();
     let size = by(desk, "s1", ["log", "list"]).done().text().lines().count();

@@ -115,6 +115,11 @@ impl Enclave {
         self.ledger.approvals()
     }
 
+    /// One case.
+    pub fn case(&self, id: u64) -> Result<Option<Approval>, ledger::LedgerError> {
+        self.ledger.approval(id)
+    }
+
     /// The vote of a registered member of the board, or the answer of whoever asks.
     pub fn vote(&self, id: u64, person: &str, vote: Vote, reason: &str) -> Result<Approval, ActError> {
         if vote != Vote::Answer && !self.may_vote(person)? {
@@ -145,11 +150,7 @@ impl Enclave {
 }
 
 fn reasons(concerns: &[Concern], tier: &TierRules) -> Vec<String> {
-    let principle = |concern: &Concern| {
-        let ja =
-            if concern.reason_ja.is_empty() { String::new() } else { format!(" · {}", concern.reason_ja) };
-        format!("`{}`: {}{ja}", concern.principle, concern.reason_en)
-    };
+    let principle = |concern: &Concern| format!("`{}`: {}", concern.principle, concern.reason);
     let mut reasons: Vec<String> = concerns.iter().map(principle).collect();
     if tier.votes > 0 {
         reasons.push(

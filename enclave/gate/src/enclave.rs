@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use disclosure_rules::RuleSet;
 use ledger::{DocumentKind, Event, Ledger, LedgerError, LogKey, PublicKey};
 use memoranda::{Contract, Memorandum, datapackage};
 use vault::{Setup, Vault, VaultError};
+
+use crate::review::record::day;
 
 /// The folder of an enclave, opened.
 pub struct Enclave {
@@ -103,8 +105,7 @@ impl Enclave {
 
     /// Today in Japan, where memoranda are in force.
     pub(crate) fn today(&self) -> NaiveDate {
-        let japan = FixedOffset::east_opt(9 * 3600);
-        japan.map_or_else(|| self.now().date_naive(), |japan| self.now().with_timezone(&japan).date_naive())
+        day(self.now())
     }
 
     /// The newest version of a contract.

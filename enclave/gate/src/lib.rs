@@ -15,6 +15,7 @@ pub mod acts;
 pub mod answered;
 pub mod approvals;
 pub mod ask;
+mod bilingual;
 pub mod collusion;
 pub mod enclave;
 pub mod encode;

@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 use crate::acts::{ActError, mistakes};
 use crate::enclave::{Enclave, OpenError};
 use crate::permissions::Action;
-
-/// Leaves that are read at once.
-const PAGE: u64 = 1_000;
+use crate::review::record;
 
 /// A version of a memorandum that was signed.
 #[derive(Debug, Clone)]
@@ -176,25 +174,17 @@ impl Enclave {
         let contract = self.contract_or(&memorandum.contract)?;
         let since = self.now().checked_sub_days(Days::new(u64::from(days)));
         let mut uses: BTreeMap<String, (u64, NaiveDate)> = BTreeMap::new();
-        let mut from = 0;
-        loop {
-            let leaves = self.ledger.leaves(from, PAGE)?;
-            let Some(last) = leaves.last() else { break };
-            from = last.index + 1;
-            for leaf in
-                leaves.iter().filter(|leaf| matches!(leaf.kind, LeafKind::Question | LeafKind::Replay))
-            {
-                let facts: Value = serde_json::from_str(&leaf.body).unwrap_or_default();
-                if facts["memorandum"] != *id {
-                    continue;
-                }
-                for item in facts["items"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                    let used = uses.entry(item.to_owned()).or_insert((0, leaf.at.date_naive()));
-                    used.0 += u64::from(since.is_none_or(|since| leaf.at >= since));
-                    used.1 = used.1.max(leaf.at.date_naive());
-                }
+        record::each(&self.ledger, |record| {
+            let asked = matches!(record.kind, LeafKind::Question | LeafKind::Replay);
+            if !asked || record.text("memorandum") != id {
+                return;
             }
-        }
+            for item in record.texts("items") {
+                let used = uses.entry(item.to_owned()).or_insert((0, record.at.date_naive()));
+                used.0 += u64::from(since.is_none_or(|since| record.at >= since));
+                used.1 = used.1.max(record.at.date_naive());
+            }
+        })?;
         let item = |(table, column, tier): (&str, &str, Tier)| {
             let used = uses.get(&format!("{table}.{column}"));
             ItemUse {

@@ -63,8 +63,7 @@ fn list(enclave: &Enclave, all: bool, format: ListFormat) -> Done {
 }
 
 fn show(enclave: &Enclave, id: u64, person: Option<&str>, format: ListFormat) -> Done {
-    let case = enclave.approvals()?.into_iter().find(|case| case.id == id);
-    let case = case.ok_or_else(|| {
+    let case = enclave.case(id)?.ok_or_else(|| {
         Outcome::Invalid(format!("there is no approval {id}; `enclave approvals list` shows them"))
     })?;
     let cast = enclave.cast_for(&case, person);

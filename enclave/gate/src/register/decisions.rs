@@ -3,8 +3,9 @@
 use ledger::{Approval, LeafKind, Vote};
 use maud::{Markup, html};
 
-use super::page::{both, framed, none, paragraphs};
+use super::page::{framed, paragraphs};
 use super::{Source, memorandum_path, words};
+use crate::bilingual::{both, head, none};
 use crate::permissions::Action;
 use crate::review::outcome_title;
 use crate::review::record::{Record, day, micro, outcome};
@@ -27,12 +28,7 @@ fn body(source: &Source) -> Markup {
         h2 { (both("公表されたデータフォーマットと開示ルール", "Data formats and rule sets published")) }
         table {
             caption { (both("公表の順", "In order of publication")) }
-            thead { tr {
-                th scope="col" { (both("日付", "Day")) }
-                th scope="col" { (both("文書", "Document")) }
-                th scope="col" { (both("版", "Version")) }
-                th scope="col" { (both("ログ", "Log")) }
-            } }
+            (head(&[("日付", "Day"), ("文書", "Document"), ("版", "Version"), ("ログ", "Log")]))
             tbody { @for record in source.records.iter().filter(published) {
                 tr {
                     td { (record.day()) }

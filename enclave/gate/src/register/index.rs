@@ -3,8 +3,9 @@
 use ledger::LeafKind;
 use maud::{Markup, html};
 
-use super::page::{both, framed, none, paragraphs};
+use super::page::{framed, paragraphs};
 use super::{Source, memorandum_path};
+use crate::bilingual::{both, head, none};
 use crate::review::record::{micro, micro_or};
 
 pub(super) fn page(source: &Source) -> String {
@@ -29,12 +30,7 @@ fn body(source: &Source) -> Markup {
         @if source.memoranda().next().is_none() { (none()) } @else {
             table {
                 caption { (both("すべての覚書", "All memoranda")) }
-                thead { tr {
-                    th scope="col" { (both("題名", "Title")) }
-                    th scope="col" { (both("相手機関", "Institution")) }
-                    th scope="col" { (both("期間", "Term")) }
-                    th scope="col" { (both("質問", "Questions")) }
-                } }
+                (head(&[("題名", "Title"), ("相手機関", "Institution"), ("期間", "Term"), ("質問", "Questions")]))
                 tbody { @for id in source.memoranda() { (row(source, id)) } }
             }
         }
@@ -42,12 +38,7 @@ fn body(source: &Source) -> Markup {
         @if source.accounts.pools.is_empty() { (none()) } @else {
             table {
                 caption { (both("単位はρ（プライバシー損失）", "In rho (privacy loss)")) }
-                thead { tr {
-                    th scope="col" { (both("データセット", "Data set")) }
-                    th scope="col" { (both("上限", "Cap")) }
-                    th scope="col" { (both("使用", "Spent")) }
-                    th scope="col" { (both("残り", "Left")) }
-                } }
+                (head(&[("データセット", "Data set"), ("上限", "Cap"), ("使用", "Spent"), ("残り", "Left")]))
                 tbody { @for (contract, sums) in &source.accounts.pools {
                     tr {
                         th scope="row" { (contract) }

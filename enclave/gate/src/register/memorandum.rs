@@ -8,9 +8,10 @@ use ledger::LeafKind;
 use maud::{Markup, html};
 use memoranda::{Contract, Memorandum};
 
-use super::page::{both, framed, none, paragraphs};
+use super::page::{framed, paragraphs};
 use super::{Source, decisions, words};
 use crate::answered::{self, Cell, Number, Recorded};
+use crate::bilingual::{both, head, none};
 use crate::review::record::{Record, micro, micro_or};
 
 /// Rows of a released table that the page shows.
@@ -75,12 +76,7 @@ fn items(paper: &Memorandum, contract: Option<&Contract>) -> Markup {
         @if let Some(contract) = contract {
             table {
                 caption { (both("データセット", "Data set")) " " (contract.name) }
-                thead { tr {
-                    th scope="col" { (both("表", "Table")) }
-                    th scope="col" { (both("項目", "Item")) }
-                    th scope="col" { (both("名前", "Name")) }
-                    th scope="col" { (both("区分", "Tier")) }
-                } }
+                (head(&[("表", "Table"), ("項目", "Item"), ("名前", "Name"), ("区分", "Tier")]))
                 tbody { @for (table, column, tier) in paper.tiers(contract) {
                     @let found = contract.table(table).and_then(|table| Some((table, table.column(column)?)));
                     tr {
@@ -248,7 +244,7 @@ fn refusals(source: &Source, id: &str) -> Markup {
         @if rules.is_empty() { (none()) } @else {
             table {
                 caption { (both("規則別の件数", "By rule")) }
-                thead { tr { th scope="col" { (both("規則", "Rule")) } th scope="col" { (both("件数", "Number")) } } }
+                (head(&[("規則", "Rule"), ("件数", "Number")]))
                 tbody { @for (rule, count) in &rules {
                     tr { th scope="row" { (rule) } td.number { (count) } }
                 } }

@@ -2,6 +2,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::bilingual::both;
+
 /// The only style sheet.
 pub(super) const STYLE: &str = "\
 :root { color-scheme: light dark; }
@@ -21,19 +23,9 @@ footer { margin-top: 3rem; border-top: 1px solid; }
 @media print { nav { display: none; } body { max-width: none; } }
 ";
 
-/// The same in Japanese and English.
-pub(super) fn both(ja: &str, en: &str) -> Markup {
-    html! { span lang="ja" { (ja) } " " span lang="en" { (en) } }
-}
-
 /// A paragraph in each language.
 pub(super) fn paragraphs(ja: &str, en: &str) -> Markup {
     html! { p lang="ja" { (ja) } p lang="en" { (en) } }
-}
-
-/// What stands where there is nothing.
-pub(super) fn none() -> Markup {
-    html! { p { (both("なし", "None")) } }
 }
 
 /// A whole page. `up` leads from it to the top of the site.

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::Source;
-use super::page::{both, framed, paragraphs};
+use super::page::{framed, paragraphs};
+use crate::bilingual::both;
 
 pub(super) fn page(source: &Source) -> String {
     framed(("検証の方法", "How to verify"), "", source.records.len(), body(source))

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::record::{micro, micro_or, numbers};
 use super::{MemorandumReview, Review, chart};
+use crate::bilingual::{both, head, none};
 
 /// Of the page, on A4.
 const STYLE: &str = "
@@ -19,15 +20,6 @@ code { font: 9pt/1.4 monospace; overflow-wrap: anywhere; } svg { width: 100%; br
 @page { size: A4; margin: 18mm 15mm; }
 @media print { body { margin: 0; max-width: none; padding: 0; } th { print-color-adjust: exact; } }
 ";
-
-/// The same in Japanese and English.
-fn both(ja: &str, en: &str) -> Markup {
-    html! { span lang="ja" { (ja) } " " span lang="en" { (en) } }
-}
-
-fn none() -> Markup {
-    html! { p { (both("なし", "None")) } }
-}
 
 impl Review {
     /// One self-contained page.
@@ -71,12 +63,7 @@ impl Review {
             h2 { (both("所長・諮問委員会の判断を要する事項", "For the director or the board")) }
             @if self.deviations.is_empty() { (none()) } @else {
                 table {
-                    thead { tr {
-                        th scope="col" { (both("宛先", "For")) }
-                        th scope="col" { (both("事項", "What")) }
-                        th scope="col" { (both("対象", "Of what")) }
-                        th scope="col" { (both("ログ", "Log")) }
-                    } }
+                    (head(&[("宛先", "For"), ("事項", "What"), ("対象", "Of what"), ("ログ", "Log")]))
                     tbody { @for deviation in &self.deviations {
                         @let (ja, en) = deviation.calls_for.title();
                         tr {
@@ -97,13 +84,7 @@ impl Review {
             (chart::weeks(&self.weeks))
             table {
                 caption { (both("単位はρ", "In rho")) }
-                thead { tr {
-                    th scope="col" { (both("覚書・プール", "Memorandum or pool")) }
-                    th scope="col" { (both("期間中", "In the period")) }
-                    th scope="col" { (both("累計", "In all")) }
-                    th scope="col" { (both("割当", "Allotment")) }
-                    th scope="col" { (both("残高", "Balance")) }
-                } }
+                (head(&[("覚書・プール", "Memorandum or pool"), ("期間中", "In the period"), ("累計", "In all"), ("割当", "Allotment"), ("残高", "Balance")]))
                 tbody {
                     @for memorandum in &self.memoranda {
                         tr {
@@ -142,12 +123,7 @@ impl Review {
             @if self.refusals.is_empty() { (none()) } @else {
                 (chart::refusals(&self.refusals))
                 table {
-                    thead { tr {
-                        th scope="col" { (both("規則", "Rule")) }
-                        th scope="col" { (both("質問・操作", "Questions and acts")) }
-                        th scope="col" { (both("試算", "Previews")) }
-                        th scope="col" { (both("ログ", "Log")) }
-                    } }
+                    (head(&[("規則", "Rule"), ("質問・操作", "Questions and acts"), ("試算", "Previews"), ("ログ", "Log")]))
                     tbody { @for refused in &self.refusals {
                         tr {
                             th scope="row" { (refused.rule) }
@@ -183,13 +159,7 @@ impl Review {
             h2 { (both("初めて利用された項目", "Items used for the first time")) }
             @if self.first_uses.is_empty() { (none()) } @else {
                 table {
-                    thead { tr {
-                        th scope="col" { (both("項目", "Item")) }
-                        th scope="col" { (both("区分", "Tier")) }
-                        th scope="col" { (both("覚書", "Memorandum")) }
-                        th scope="col" { (both("日付", "Day")) }
-                        th scope="col" { (both("ログ", "Log")) }
-                    } }
+                    (head(&[("項目", "Item"), ("区分", "Tier"), ("覚書", "Memorandum"), ("日付", "Day"), ("ログ", "Log")]))
                     tbody { @for first in &self.first_uses {
                         tr { td { (first.item) } td { (first.tier) } td { (first.memorandum) } td { (first.day) } td.n { (first.leaf) } }
                     } }

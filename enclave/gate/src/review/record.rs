@@ -21,22 +21,30 @@ pub(crate) struct Record {
     pub(crate) facts: Value,
 }
 
+/// Takes every leaf of a log, in their order.
+pub(crate) fn each(ledger: &Ledger, mut take: impl FnMut(Record)) -> Result<(), LedgerError> {
+    let mut next = 0;
+    loop {
+        let leaves = ledger.leaves(next, PAGE)?;
+        let Some(last) = leaves.last() else { return Ok(()) };
+        next = last.index + 1;
+        // A body that was pruned away reads as one without facts.
+        leaves.into_iter().for_each(|leaf| {
+            take(Record {
+                index: leaf.index,
+                at: leaf.at,
+                kind: leaf.kind,
+                facts: serde_json::from_str(&leaf.body).unwrap_or_default(),
+            });
+        });
+    }
+}
+
 /// All leaves of a log, in their order.
 pub(crate) fn records(ledger: &Ledger) -> Result<Vec<Record>, LedgerError> {
     let mut records = Vec::new();
-    loop {
-        let leaves = ledger.leaves(records.len() as u64, PAGE)?;
-        if leaves.is_empty() {
-            return Ok(records);
-        }
-        // A body that was pruned away reads as one without facts.
-        records.extend(leaves.into_iter().map(|leaf| Record {
-            index: leaf.index,
-            at: leaf.at,
-            kind: leaf.kind,
-            facts: serde_json::from_str(&leaf.body).unwrap_or_default(),
-        }));
-    }
+    each(ledger, |record| records.push(record))?;
+    Ok(records)
 }
 
 /// The day in Japan, where memoranda are in force and months begin.
