@@ -154,10 +154,15 @@ fn with_keys_one_race_bounds_the_rows_of_all_groups() {
     let scale = |bound| terms.noise_of(&[bound; 3], 0, 1).scale;
     assert!((scale(Some(4)) * 250.0 / scale(None) - 1.0).abs() < 1e-9, "a bound of 4 instead of 1,000 rows");
 
-    // A bound of 1,000 rows at the same price would need noise of 1,000/√0.8 and more.
-    let noisy = released(groups, &Terms::new(without_a_bound(0.5, true)), &keys);
-    let (value, low, high) = shown(&noisy.groups[0].cells[1]);
-    assert!((value - 7_500.0).abs() < 500.0 && high - low < 200.0, "{low} {value} {high}");
+    // A bound of 1,000 rows at the same price would need noise of 1,000/√0.8 and more. One race in a hundred or so is won
+    // by another bound.
+    let won = (0..20).filter(|_| {
+        let noisy = released(groups.clone(), &Terms::new(without_a_bound(0.5, true)), &keys);
+        let (value, low, high) = shown(&noisy.groups[0].cells[1]);
+        (value - 7_500.0).abs() < 500.0 && high - low < 200.0
+    });
+    let won = won.count();
+    assert!(won >= 16, "{won} of 20");
 }
 
 #[test]
