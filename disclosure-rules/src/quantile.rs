@@ -20,6 +20,10 @@ const UNITS_PER_RANK: f64 = 65_536.0;
 /// Scale of a selection, in ranks, below which steps between two rows are told apart.
 const ACCURATE: f64 = 1.0 / 64.0;
 
+/// Lattice steps, and share of the range, up to which an interval is narrow.
+const NARROW_STEPS: f64 = 10.0;
+const NARROW_SHARE: f64 = 0.02;
+
 /// No rank is farther than this from the wanted one: 2⁴⁰.
 const FARTHEST: f64 = 1_099_511_627_776.0;
 
@@ -61,6 +65,9 @@ pub(crate) fn select(
             noise::select(&scores, terms.guarantee, scale * UNITS_PER_RANK)
         };
         let (value, low, high) = (draw(near)?, draw(exact - offset)?, draw(exact + offset)?);
+        let (low, high) = (low.min(value), high.max(value));
+        let inner = !matches!(at.share(), 0.0 | 1.0);
+        let value = if inner && grid.is_narrow(low, high) { low.midpoint(high) } else { value };
         found.push((at, value, low, high));
     }
     let mut values: Vec<usize> = found.iter().map(|(_, value, _, _)| *value).collect();
@@ -146,6 +153,15 @@ impl Grid {
         let rounding = self.lattice.step * if self.coarser > 1 { self.coarser as f64 / 2.0 } else { 0.0 };
         let within = |value: f64| value.clamp(self.lattice.low, self.lattice.high);
         (within(self.value(low) - rounding), within(self.value(high) + rounding))
+    }
+
+    /// Whether so little is between two candidates that the middle is told, which is at most half of it off, instead
+    /// of a selection at random. Between values with gaps, as converted scores have, selections are spread over the
+    /// whole gap whenever the wanted rank is at its edge.
+    fn is_narrow(&self, low: usize, high: usize) -> bool {
+        let (low, high) = self.interval(low, high);
+        let steps = (high - low) / self.lattice.step;
+        steps <= NARROW_STEPS && high - low <= (self.lattice.high - self.lattice.low) * NARROW_SHARE
     }
 
     /// How far outwards the ends of an interval are wanted, in ranks, so that each is on its side of the

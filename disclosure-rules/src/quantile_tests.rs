@@ -121,6 +121,38 @@ fn quantiles_never_cross() {
     }
 }
 
+/// Scores as tests convert them: many pupils on each of a few values, and the wanted rank at the edge of a gap.
+#[test]
+fn the_middle_of_a_narrow_gap_is_told() {
+    let lattice = Lattice::for_mean(250.0, 800.0, 1.0);
+    let terms = Terms::new(quantiles(0.05, lattice, &[Position::At(0.5)]));
+    let values: Vec<f64> = [(478.0, 797), (484.0, 86), (489.0, 879)]
+        .iter()
+        .flat_map(|&(value, rows)| vec![value; rows])
+        .collect();
+    assert_eq!(percentile(&values, 0.5), 484.0);
+    let group = distribution(&lattice, &values);
+    for _ in 0..60 {
+        let (value, low, high) = shown(&of_one(group.clone(), &terms)[0]);
+        assert!((value - 484.0).abs() <= 3.0, "{value}");
+        assert!(low <= 484.0 && high >= 484.0, "{low} to {high}");
+    }
+}
+
+/// Where days are counted, the same width is most of the range, and its middle is not the median.
+#[test]
+fn an_interval_over_much_of_the_range_is_not_narrow() {
+    let narrow = |lattice: Lattice, low: f64, high: f64| {
+        let grid = Grid::new(lattice, &[]);
+        let [low, high] = [low, high].map(|value| grid.place(lattice.index(value).unwrap()));
+        grid.is_narrow(low, high)
+    };
+    let (days, scores) = (Lattice::for_mean(0.0, 23.0, 1.0), Lattice::for_mean(250.0, 800.0, 1.0));
+    assert!(!narrow(days, 1.0, 8.0));
+    assert!(narrow(scores, 484.0, 489.0));
+    assert!(!narrow(scores, 400.0, 411.0));
+}
+
 #[test]
 fn a_range_wider_than_the_grid_is_rounded_and_says_so() {
     let lattice = Lattice::for_mean(0.0, 1e6, 1.0);
