@@ -18,6 +18,8 @@ use crate::function;
 pub(crate) struct Catalog<'a> {
     tables: Vec<Visible<'a>>,
     options: ConfigOptions,
+    /// Id of the memorandum, and name of the data set.
+    place: (String, String),
 }
 
 /// A table with the columns that may be used, in contract order; the unit column is implied.
@@ -46,7 +48,13 @@ impl<'a> Catalog<'a> {
         };
         let mut options = ConfigOptions::default();
         options.sql_parser.map_string_types_to_utf8view = false;
-        Catalog { tables: contract.tables.iter().filter_map(visible).collect(), options }
+        let place = (memorandum.id.clone(), contract.name.clone());
+        Catalog { tables: contract.tables.iter().filter_map(visible).collect(), options, place }
+    }
+
+    /// Where the tables are, as tools call it: the memorandum is the catalogue, its data set the schema.
+    pub(crate) fn place(&self) -> (&str, &str) {
+        (&self.place.0, &self.place.1)
     }
 
     pub(crate) fn table(&self, name: &str) -> Option<&Visible<'a>> {

@@ -4,7 +4,7 @@
 //! Deliberately absent: rows, files, clocks, accounts. A verdict depends on the SQL, the contract, the memorandum
 //! and the rule set alone.
 //!
-//! In reading order: [`refusal`] · `surface` (SQL text → one SELECT) · `catalog` (what a memorandum lets SQL see) ·
+//! In reading order: [`refusal`] · `surface` (SQL text → one SELECT) · `qualified` (names as tools write them) · `catalog` (what a memorandum lets SQL see) ·
 //! [`tree`] (the closed vocabulary of rows) · [`post`] (of released tables) · `function` (its functions) · `lower`
 //! (DataFusion's logical plan → trees) · `fields`, `range` and `finite`
 //! (what is known of values) · `bounds` and `lineage` (what one pupil can have) · `key_source` and `measured` (keys and
@@ -26,6 +26,7 @@ mod plain;
 pub mod plan;
 pub mod post;
 mod principles;
+mod qualified;
 mod range;
 pub mod refusal;
 mod surface;

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::Catalog;
 use crate::function;
+use crate::qualified;
 use crate::refusal::{Refusal, Rule, tokens};
 
 /// Longest question, in bytes.
@@ -57,9 +58,10 @@ pub(crate) fn parse(sql: &str, catalog: &Catalog<'_>) -> Result<Statement, Refus
             }
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => syntax(&message),
         })?;
-    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
+    let (Some(mut statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(Refusal::new(Rule::OneStatement, "a question is exactly one SELECT statement"));
     };
+    qualified::put_plainly(&mut statement, catalog);
     let Statement::Query(query) = &statement else {
         return Err(Refusal::new(
             Rule::OnlySelect,
