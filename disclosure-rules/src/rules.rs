@@ -73,6 +73,9 @@ pub struct Limits {
     pub memory_mib: u64,
     /// The most rows of one pupil (or the most that they add up to) that a bound which is found privately can allow.
     pub largest_contribution: u64,
+    /// Milliseconds between the moments at which a server lets answers out, so that how long one took says less of what
+    /// was read; 0 for at once.
+    pub time_grid_ms: u64,
 }
 
 /// A combination of columns that the board wants to see first, or never. At least one of the two lists says which.
@@ -207,9 +210,18 @@ fn small_cells(node: &Node<'_>, reader: &mut Reader) -> Option<SmallCells> {
     Some(SmallCells { min_units: Units(min_units?), assurance: assurance? })
 }
 
+/// Milliseconds of the grid where the file says none.
+const TIME_GRID_MS: u64 = 100;
+
 fn limits(node: &Node<'_>, reader: &mut Reader) -> Option<Limits> {
-    let known =
-        ["max_rho_per_release", "max_groups", "timeout_seconds", "memory_mib", "largest_contribution"];
+    let known = [
+        "max_rho_per_release",
+        "max_groups",
+        "timeout_seconds",
+        "memory_mib",
+        "largest_contribution",
+        "time_grid_ms",
+    ];
     reader.only(node, &known);
     let max_rho = reader.member(node, "max_rho_per_release").and_then(|rho| max_rho(&rho, reader));
     let mut whole = |key, range| reader.member(node, key).and_then(|node| reader.whole(&node, range));
@@ -220,12 +232,17 @@ fn limits(node: &Node<'_>, reader: &mut Reader) -> Option<Limits> {
         Some(given) => reader.whole(&given, 1..=1_000_000_000),
         None => Some(1_000_000),
     };
+    let time_grid_ms = match node.get("time_grid_ms") {
+        Some(given) => reader.whole(&given, 0..=10_000),
+        None => Some(TIME_GRID_MS),
+    };
     Some(Limits {
         max_rho_per_release: max_rho?,
         max_groups: max_groups?,
         timeout_seconds: timeout_seconds?,
         memory_mib: memory_mib?,
         largest_contribution: largest_contribution?,
+        time_grid_ms: time_grid_ms?,
     })
 }
 

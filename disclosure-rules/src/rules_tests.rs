@@ -32,6 +32,7 @@ fn the_standard_rule_set_says_what_the_design_says() {
         (100_000, 120, 4096)
     );
     assert_eq!(rules.limits.largest_contribution, 1_000_000, "not in the file");
+    assert_eq!(rules.limits.time_grid_ms, 100, "not in the file");
     assert_eq!(RuleSet::parse(RuleSet::STANDARD).unwrap(), rules);
     let principles: Vec<&str> = rules.principles.iter().map(|principle| principle.id.as_str()).collect();
     let shipped = ["no-ranking", "no-sorting-of-children", "no-prediction-of-conduct", "no-inner-life"];

@@ -16,6 +16,7 @@ impl RuleSet {
             other.limits.max_rho_per_release.get(),
         );
         found.more("limits.max_groups", limits.max_groups as f64, other.limits.max_groups as f64);
+        found.less("limits.time_grid_ms", limits.time_grid_ms as f64, other.limits.time_grid_ms as f64);
         for (tier, (this, that)) in [
             ("sensitive", (&self.sensitive, &other.sensitive)),
             ("restricted", (&self.restricted, &other.restricted)),

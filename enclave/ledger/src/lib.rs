@@ -8,7 +8,7 @@
 //! `key` (Ed25519, verifier keys) · `checkpoint` (signed roots) · `store` (one SQLite file) · `batch` (one flush for many) · `log`
 //! (leaves) · `documents` (contracts, rule sets, memoranda) · `accounts` (debit before read) ·
 //! `disclosures` (log before answer; replay) · `released` · `approvals` (what waits for the board) ·
-//! `people` (the register) · `factor` (second factors) · `audit` (the ledger against itself) ·
+//! `people` (the register) · `factor` (second factors) · `logins` (names, passwords, secrets handed out) · `passkeys` (WebAuthn, sealed) · `audit` (the ledger against itself) ·
 //! `statement` (charge by charge) · `receipt` (what a researcher keeps) · `recompute` (accounts out of an export) · `tiles` (C2SP layout) ·
 //! `nodes` (a tree in memory) · `proof` (proofs as texts) · `witness` (who cosigns) · `prune` (retention) · `anchor` (against
 //! an older copy of the file) · `derived` (proofs and cosigned checkpoints of an export) ·
@@ -30,7 +30,9 @@ mod export;
 mod factor;
 mod key;
 mod log;
+mod logins;
 mod nodes;
+mod passkeys;
 mod people;
 mod proof;
 mod prune;
@@ -54,6 +56,8 @@ pub use export::{ExportError, Exported};
 pub use factor::{CodeUse, Factor, LOCKED_MINUTES, WRONG_CODES};
 pub use key::{KeyError, LogKey, PublicKey};
 pub use log::{Event, Leaf, LeafKind, LogPosition};
+pub use logins::{Joining, LogIn, LogInError, NewSecret, Secret, SecretKind};
+pub use passkeys::{KeptPasskey, NewPasskey, PASSKEYS, PasskeyAdded, PasskeyRemoved};
 pub use people::{DORMANT_DAYS, PeopleError, PersonChange, Registered};
 pub use proof::{PastError, ProofError, verify_tlog_proof};
 pub use prune::{POLICY_BYTES_MAX, PruneError, Pruned};
@@ -61,7 +65,7 @@ pub use receipt::{Receipt, ReceiptError, VerifiedReceipt};
 pub use recompute::{Counted, Recount, RecountError, recount};
 pub use stamp::Stamp;
 pub use statement::{Entry, Forecast, forecast};
-pub use store::{Ledger, LedgerError};
+pub use store::{Checkpointed, Ledger, LedgerError};
 pub use tree::{Hash, verify_consistency, verify_inclusion};
 pub use verify::{Fault, Verified, VerifyError, exported_key, verify_export, verify_export_since};
 pub use witness::{Witness, WitnessError, WitnessKey, WitnessPublic, witness_export};

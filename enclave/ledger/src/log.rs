@@ -60,10 +60,12 @@ pub enum LeafKind {
     Prune,
     /// A member of the board noted something on a month's review, or signed it off.
     Review,
+    /// The enclave goes on from a backup.
+    Restore,
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 21] = [
+    const ALL: [LeafKind; 22] = [
         LeafKind::Init,
         LeafKind::Publish,
         LeafKind::Signature,
@@ -85,6 +87,7 @@ impl LeafKind {
         LeafKind::Cosignature,
         LeafKind::Prune,
         LeafKind::Review,
+        LeafKind::Restore,
     ];
 
     /// As in the leaf.
@@ -111,6 +114,7 @@ impl LeafKind {
             LeafKind::Cosignature => "cosignature",
             LeafKind::Prune => "prune",
             LeafKind::Review => "review",
+            LeafKind::Restore => "restore",
         }
     }
 }
@@ -138,6 +142,8 @@ pub enum Event {
     Replay,
     /// A member of the board noted something on a month's review, or signed it off.
     Review,
+    /// The enclave goes on from a backup.
+    Restore,
 }
 
 impl Event {
@@ -150,6 +156,7 @@ impl Event {
             Event::Refusal => LeafKind::Refusal,
             Event::Replay => LeafKind::Replay,
             Event::Review => LeafKind::Review,
+            Event::Restore => LeafKind::Restore,
         }
     }
 }

@@ -363,3 +363,31 @@ pub(crate) fn node(transaction: &Connection, level: u8, index: u64) -> Result<Ha
     let hash = transaction.query_row(query, params![level, index], |row| row.get(0)).optional()?;
     hash.ok_or_else(|| LedgerError::Damaged(format!("node {index} of level {level} is missing")))
 }
+
+impl Ledger {
+    /// A consistent copy of the database in a new file, while others use it, and the checkpoint that it ends with.
+    pub fn copy_to(&self, path: &Path) -> Result<Checkpointed, LedgerError> {
+        {
+            let connection = self.lock();
+            let to = path.to_str().ok_or_else(|| LedgerError::Foreign(path.to_owned()))?;
+            connection.execute("VACUUM INTO ?1", [to])?;
+        }
+        fs::File::open(path)?.sync_all()?;
+        let copy = connect(path)?;
+        copy.pragma_update(None, "journal_mode", "WAL")?;
+        let note = stored_checkpoint(&copy)?;
+        let checkpoint = verified_checkpoint(&copy, &self.public)?;
+        Ok(Checkpointed { note, size: checkpoint.size, root: checkpoint.root })
+    }
+}
+
+/// A signed checkpoint with what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpointed {
+    /// The signed note.
+    pub note: String,
+    /// Leaves.
+    pub size: u64,
+    /// Root of their tree.
+    pub root: Hash,
+}

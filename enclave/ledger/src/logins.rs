@@ -1,0 +1,377 @@
+//! Log-ins: names with passwords or subjects of an identity provider, the people they stand for, and the secrets that
+//! were handed out: invitations, sessions, tokens.
+//!
+//! What a password is, and whether one is right, is the caller's to know. Of secrets only SHA-256 is kept; they have 256
+//! random bits, so that a digest says nothing of them.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Duration, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use crate::documents::object;
+use crate::factor::{LOCKED_MINUTES, WRONG_CODES};
+use crate::log::{LeafKind, LogPosition};
+use crate::people::{read_time, time_text};
+use crate::stamp::Stamp;
+use crate::store::{Ledger, LedgerError};
+
+/// A name to log in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogIn {
+    /// The name.
+    pub name: String,
+    /// Argon2id in PHC form; `None` where only an identity provider lets in.
+    pub password: Option<String>,
+    /// `ISSUER SUBJECT` of an identity provider.
+    pub subject: Option<String>,
+    /// Until when no password is taken.
+    pub locked: Option<DateTime<Utc>>,
+    /// Whom it stands for: of the register, or `MEMORANDUM/PERSON`.
+    pub people: BTreeSet<String>,
+}
+
+impl LogIn {
+    /// Whether no password is taken now.
+    pub fn is_locked(&self, now: DateTime<Utc>) -> bool {
+        self.locked.is_some_and(|until| now < until)
+    }
+}
+
+/// What a secret is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// To found the enclave: the first steward.
+    SetUp,
+    /// To make a log-in for a person, or to add the person to one.
+    Invitation,
+    /// Handed out at log-in.
+    Session,
+    /// For programs.
+    Token,
+}
+
+impl SecretKind {
+    /// As it stands in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            SecretKind::SetUp => "set-up",
+            SecretKind::Invitation => "invitation",
+            SecretKind::Session => "session",
+            SecretKind::Token => "token",
+        }
+    }
+
+    fn of(name: &str) -> Option<SecretKind> {
+        [SecretKind::SetUp, SecretKind::Invitation, SecretKind::Session, SecretKind::Token]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+}
+
+/// A secret that was handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Number by which it is listed and ended.
+    pub id: u64,
+    /// What it is for.
+    pub kind: SecretKind,
+    /// The log-in of a session or token; the person of an invitation; empty for a set-up.
+    pub owner: String,
+    /// What a token is called.
+    pub label: String,
+    /// What it lets do, in the caller's words.
+    pub scope: String,
+    /// When it was handed out.
+    pub issued: DateTime<Utc>,
+    /// When it was used last; minutes, not seconds, are kept.
+    pub seen: DateTime<Utc>,
+    /// When it is good no more.
+    pub expires: DateTime<Utc>,
+    /// When it was used up, or taken back.
+    pub ended: Option<DateTime<Utc>>,
+}
+
+/// A secret to hand out.
+#[derive(Debug, Clone)]
+pub struct NewSecret<'a> {
+    /// SHA-256 of it.
+    pub digest: [u8; 32],
+    /// What it is for.
+    pub kind: SecretKind,
+    /// See [`Secret::owner`].
+    pub owner: &'a str,
+    /// See [`Secret::label`].
+    pub label: &'a str,
+    /// See [`Secret::scope`].
+    pub scope: &'a str,
+    /// When it is good no more.
+    pub expires: DateTime<Utc>,
+}
+
+/// What becomes of the log-in of an invited person.
+#[derive(Debug, Clone, Copy)]
+pub enum Joining<'a> {
+    /// A new name.
+    New {
+        /// The name.
+        name: &'a str,
+        /// Argon2id in PHC form.
+        password: Option<&'a str>,
+        /// `ISSUER SUBJECT`.
+        subject: Option<&'a str>,
+    },
+    /// One that is there already.
+    Existing(&'a str),
+}
+
+/// Why nobody joins.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// Another one has it.
+    #[error("the log-in `{0}` is taken; choose another name")]
+    Taken(String),
+    /// Used, ended, too old, or never handed out.
+    #[error("this invitation is not good any more: ask a steward for a new one")]
+    NotInvited,
+    /// Nothing was changed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<rusqlite::Error> for LogInError {
+    fn from(error: rusqlite::Error) -> Self {
+        LogInError::Ledger(error.into())
+    }
+}
+
+/// How often the moment of the last use is written.
+const SEEN_SECONDS: i64 = 60;
+
+impl Ledger {
+    /// Hands out a secret. That somebody was invited, or made a token, is a leaf; a session is one by its log-in, and the
+    /// set-up by whom it registers.
+    pub fn hand_out<'s>(&self, stamp: impl Into<Stamp<'s>>, new: &NewSecret<'_>) -> Result<u64, LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            if matches!(new.kind, SecretKind::Invitation | SecretKind::Token) {
+                let mut own = object(json!({ "act": new.kind.name(), "expires": time_text(new.expires) }));
+                // The owner of a token is a log-in, which is the person's own word: the log has people only.
+                if new.kind == SecretKind::Invitation {
+                    own.insert("person".to_owned(), new.owner.into());
+                }
+                writer.leaf(stamp, LeafKind::People, own, json!({}))?;
+            }
+            let at = time_text(stamp.at);
+            writer.transaction.execute(
+                "INSERT INTO secret (digest, kind, owner, label, scope, issued, seen, expires)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
+                params![
+                    new.digest,
+                    new.kind.name(),
+                    new.owner,
+                    new.label,
+                    new.scope,
+                    at,
+                    time_text(new.expires)
+                ],
+            )?;
+            Ok(u64::try_from(writer.transaction.last_insert_rowid()).unwrap_or_default())
+        })
+    }
+
+    /// The secret of this digest, used, ended or not.
+    pub fn secret(&self, digest: &[u8; 32]) -> Result<Option<Secret>, LedgerError> {
+        self.read(|transaction| by_digest(transaction, digest))
+    }
+
+    /// What was handed out to an owner, the newest first.
+    pub fn secrets(&self, kind: SecretKind, owner: &str) -> Result<Vec<Secret>, LedgerError> {
+        self.read(|transaction| {
+            let query = format!("{SECRET} WHERE kind = ?1 AND owner = ?2 ORDER BY id DESC");
+            let mut statement = transaction.prepare(&query)?;
+            let mut rows = statement.query([kind.name(), owner])?;
+            let mut secrets = Vec::new();
+            while let Some(row) = rows.next()? {
+                secrets.push(secret(row)?);
+            }
+            Ok(secrets)
+        })
+    }
+
+    /// Notes that a secret is in use, once a minute.
+    pub fn note_used(&self, at: DateTime<Utc>, secret: &Secret) -> Result<(), LedgerError> {
+        if at - secret.seen < Duration::seconds(SEEN_SECONDS) {
+            return Ok(());
+        }
+        let update = "UPDATE secret SET seen = ?2 WHERE id = ?1";
+        self.lock().execute(update, params![secret.id, time_text(at)])?;
+        Ok(())
+    }
+
+    /// Ends a secret; one of somebody else stays. Says whether there was one.
+    pub fn end_secret(&self, at: DateTime<Utc>, owner: &str, id: u64) -> Result<bool, LedgerError> {
+        let update = "UPDATE secret SET ended = ?3 WHERE id = ?1 AND owner = ?2 AND ended IS NULL";
+        Ok(self.lock().execute(update, params![id, owner, time_text(at)])? > 0)
+    }
+
+    /// Ends every session and token of a log-in.
+    pub fn end_secrets(&self, at: DateTime<Utc>, login: &str) -> Result<(), LedgerError> {
+        let update = "UPDATE secret SET ended = ?2
+                      WHERE owner = ?1 AND kind IN ('session', 'token') AND ended IS NULL";
+        self.lock().execute(update, params![login, time_text(at)])?;
+        Ok(())
+    }
+
+    /// Uses up an invitation: the person it is for is from now on behind that log-in, and behind no other.
+    pub fn take_up<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        invitation: &[u8; 32],
+        person: &str,
+        joining: Joining<'_>,
+    ) -> Result<LogPosition, LogInError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let good = by_digest(&writer.transaction, invitation)?
+                .filter(|found| matches!(found.kind, SecretKind::Invitation | SecretKind::SetUp))
+                .filter(|found| found.ended.is_none() && stamp.at < found.expires)
+                .filter(|found| found.kind == SecretKind::SetUp || found.owner == person);
+            let Some(good) = good else { return Err(LogInError::NotInvited) };
+            let name = match joining {
+                Joining::New { name, password, subject } => {
+                    if by_name(&writer.transaction, name)?.is_some() {
+                        return Err(LogInError::Taken(name.to_owned()));
+                    }
+                    writer.transaction.execute(
+                        "INSERT INTO login (name, password, subject) VALUES (?1, ?2, ?3)",
+                        params![name, password, subject],
+                    )?;
+                    name
+                }
+                Joining::Existing(name) => name,
+            };
+            let own = object(json!({ "act": "join", "person": person }));
+            let position = writer.leaf(stamp, LeafKind::People, own, json!({}))?;
+            writer.transaction.execute(
+                "INSERT INTO login_person (person, login) VALUES (?1, ?2)
+                 ON CONFLICT (person) DO UPDATE SET login = ?2",
+                [person, name],
+            )?;
+            writer.transaction.execute(
+                "UPDATE secret SET ended = ?2 WHERE id = ?1",
+                params![good.id, time_text(stamp.at)],
+            )?;
+            Ok(position)
+        })
+    }
+
+    /// A log-in by its name.
+    pub fn login(&self, name: &str) -> Result<Option<LogIn>, LedgerError> {
+        self.read(|transaction| by_name(transaction, name))
+    }
+
+    /// The log-in of a subject of an identity provider.
+    pub fn login_of_subject(&self, subject: &str) -> Result<Option<LogIn>, LedgerError> {
+        self.read(|transaction| {
+            let query = "SELECT name FROM login WHERE subject = ?1";
+            let name: Option<String> =
+                transaction.query_row(query, [subject], |row| row.get(0)).optional()?;
+            name.map_or(Ok(None), |name| by_name(transaction, &name))
+        })
+    }
+
+    /// The log-in behind which a person is.
+    pub fn login_of_person(&self, person: &str) -> Result<Option<String>, LedgerError> {
+        self.read(|transaction| {
+            let query = "SELECT login FROM login_person WHERE person = ?1";
+            Ok(transaction.query_row(query, [person], |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// Another password.
+    pub fn set_password(&self, name: &str, password: &str) -> Result<(), LedgerError> {
+        let update = "UPDATE login SET password = ?2, wrong = 0, locked = NULL WHERE name = ?1";
+        self.lock().execute(update, [name, password])?;
+        Ok(())
+    }
+
+    /// A log-in that succeeded: a leaf for everybody it stands for.
+    pub fn logged_in<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        login: &LogIn,
+        method: &str,
+    ) -> Result<(), LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let people: Vec<&str> = login.people.iter().map(String::as_str).collect();
+            let own = object(json!({ "people": people, "outcome": "passed", "method": method }));
+            writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
+            writer
+                .transaction
+                .execute("UPDATE login SET wrong = 0, locked = NULL WHERE name = ?1", [&login.name])?;
+            Ok(())
+        })
+    }
+
+    /// Counts a wrong password; after [`WRONG_CODES`] of them none is taken for [`LOCKED_MINUTES`].
+    pub fn wrong_password<'s>(&self, stamp: impl Into<Stamp<'s>>, login: &LogIn) -> Result<(), LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let query = "SELECT wrong FROM login WHERE name = ?1";
+            let before: u32 = writer.transaction.query_row(query, [&login.name], |row| row.get(0))?;
+            let wrong = before + 1;
+            let locked = wrong >= WRONG_CODES;
+            let outcome = if locked { "locked" } else { "wrong" };
+            let people: Vec<&str> = login.people.iter().map(String::as_str).collect();
+            let own = object(json!({ "people": people, "outcome": outcome, "method": "password" }));
+            writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
+            let until = locked.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
+            writer.transaction.execute(
+                "UPDATE login SET wrong = ?2, locked = ?3 WHERE name = ?1",
+                params![login.name, if locked { 0 } else { wrong }, until],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+fn by_name(connection: &Connection, name: &str) -> Result<Option<LogIn>, LedgerError> {
+    let query = "SELECT password, subject, locked FROM login WHERE name = ?1";
+    let found: Option<(Option<String>, Option<String>, Option<String>)> =
+        connection.query_row(query, [name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let Some((password, subject, locked)) = found else { return Ok(None) };
+    let mut statement = connection.prepare("SELECT person FROM login_person WHERE login = ?1")?;
+    let people = statement.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let locked = locked.map(|until| read_time(&until)).transpose()?;
+    Ok(Some(LogIn { name: name.to_owned(), password, subject, locked, people }))
+}
+
+const SECRET: &str = "SELECT id, kind, owner, label, scope, issued, seen, expires, ended FROM secret";
+
+fn by_digest(connection: &Connection, digest: &[u8; 32]) -> Result<Option<Secret>, LedgerError> {
+    let mut statement = connection.prepare(&format!("{SECRET} WHERE digest = ?1"))?;
+    let mut rows = statement.query([digest])?;
+    rows.next()?.map(secret).transpose()
+}
+
+fn secret(row: &Row<'_>) -> Result<Secret, LedgerError> {
+    let kind: String = row.get(1)?;
+    let kind = SecretKind::of(&kind)
+        .ok_or_else(|| LedgerError::Damaged("the kind of a secret does not read".to_owned()))?;
+    let moment = |text: String| read_time(&text);
+    let ended: Option<String> = row.get(8)?;
+    Ok(Secret {
+        id: row.get(0)?,
+        kind,
+        owner: row.get(2)?,
+        label: row.get(3)?,
+        scope: row.get(4)?,
+        issued: moment(row.get(5)?)?,
+        seen: moment(row.get(6)?)?,
+        expires: moment(row.get(7)?)?,
+        ended: ended.map(moment).transpose()?,
+    })
+}
