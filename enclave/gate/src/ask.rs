@@ -1,6 +1,7 @@
 //! [`Enclave::ask`]: the way of one question.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use disclosure_rules::measure::{CONFIDENCE, GroupKeys, Guarantee};
 use disclosure_rules::rules::TierRules;
@@ -76,6 +77,16 @@ impl Enclave {
         }
     }
 
+    /// The grid of moments at which answers under a memorandum leave; that of the standard rules where there is none.
+    pub fn time_grid(&self, memorandum: &str) -> Result<Duration, Failure> {
+        let rules = match self.memorandum(memorandum)? {
+            Some(found) => self.rules(&found.rules)?,
+            None => None,
+        };
+        let limits = rules.unwrap_or_else(RuleSet::standard).limits;
+        Ok(Duration::from_millis(limits.time_grid_ms))
+    }
+
     async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
         let Agreement { memorandum, contract, person, .. } = agreement;
         let plan = verified(request, agreement)?;
@@ -121,7 +132,9 @@ impl Enclave {
                 "snapshot": snapshot.id,
             }),
         };
-        let charge = self.ledger.debit(self.now(), &question, priced.loss).map_err(|error| match error {
+        // Both moments are told in the receipt: between them is a whole number of steps of the grid, not how long it took.
+        let asked = self.now();
+        let charge = self.ledger.debit(asked, &question, priced.loss).map_err(|error| match error {
             DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
             DebitError::Ledger(LedgerError::NotApproved(id)) => Failure::Waiting(Waiting::used(id)),
             DebitError::Ledger(error) => Failure::Ledger(error),
@@ -134,7 +147,10 @@ impl Enclave {
             "groups_told": recorded.rows.len(),
             "table_sha256": table_digest(&recorded.columns, &recorded.rows).map_err(|_| engine_failed())?,
         });
-        let disclosure = self.ledger.record(self.now(), &key, facts, &body)?;
+        let grid = Duration::from_millis(rules.limits.time_grid_ms);
+        let took = (self.now() - asked).to_std().unwrap_or_default();
+        let released = asked + on_grid(took, grid);
+        let disclosure = self.ledger.record(released, &key, facts, &body)?;
         self.told(agreement, &plan, &priced, recorded, &disclosure, false)
     }
 
@@ -311,6 +327,15 @@ impl Enclave {
     }
 }
 
+/// The next point of a grid.
+pub fn on_grid(elapsed: Duration, grid: Duration) -> Duration {
+    if grid.is_zero() {
+        return elapsed;
+    }
+    let steps = elapsed.as_nanos().div_ceil(grid.as_nanos());
+    grid.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+}
+
 /// The use case that a question is asked for: a question names a purpose of its memorandum.
 fn purpose(request: &Request, memorandum: &Memorandum) -> Result<String, Refusal> {
     let cases = &memorandum.use_cases;
@@ -353,7 +378,8 @@ fn nothing_ingested(contract: &str) -> Refusal {
     Refusal::new(Rule::Engine, format!("contract `{contract}` holds no data yet"))
 }
 
-fn engine_failed() -> Failure {
+/// The one refusal for whatever goes wrong while rows are read.
+pub fn engine_failed() -> Failure {
     Failure::Refused(Refusal::new(Rule::Engine, EvaluateError::Failed.to_string()))
 }
 

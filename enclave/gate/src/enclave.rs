@@ -1,6 +1,8 @@
 //! [`Enclave`]: one home folder with its vault and ledger, and the clock.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use disclosure_rules::RuleSet;
@@ -10,14 +12,17 @@ use vault::{Setup, Vault, VaultError};
 
 use crate::review::record::day;
 
-/// The folder of an enclave, opened.
+/// The folder of an enclave, opened. A clone is the same enclave, which somebody else may use.
+#[derive(Clone)]
 pub struct Enclave {
     pub(crate) home: PathBuf,
-    pub(crate) vault: Vault,
-    pub(crate) ledger: Ledger,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) clock: fn() -> DateTime<Utc>,
     /// Who acts: of the register, or `MEMORANDUM/PERSON`.
     pub(crate) person: Option<String>,
+    /// Whether who acts is at the machine itself, and so may found the enclave.
+    pub(crate) at_machine: bool,
 }
 
 /// Why a home cannot be made or opened.
@@ -62,10 +67,10 @@ impl Enclave {
     /// The same, with the root key and the store that `setup` names.
     pub fn create_as(home: &Path, clock: fn() -> DateTime<Utc>, setup: &Setup) -> Result<Enclave, OpenError> {
         let pkcs8 = LogKey::generate().map_err(|_| OpenError::LogKey)?;
-        let vault = Vault::create_as(home, &pkcs8, setup)?;
+        let vault = Arc::new(Vault::create_as(home, &pkcs8, setup)?);
         let key = LogKey::from_pkcs8(&pkcs8).map_err(|_| OpenError::LogKey)?;
-        let ledger = Ledger::create(&ledger_path(home), "enclave", key)?;
-        let enclave = Enclave { home: home.to_owned(), vault, ledger, clock, person: None };
+        let ledger = Arc::new(Ledger::create(&ledger_path(home), "enclave", key)?);
+        let enclave = Enclave { home: home.to_owned(), vault, ledger, clock, person: None, at_machine: true };
         enclave.ledger.append(clock(), Event::Init, serde_json::json!({}))?;
         let standard = RuleSet::standard();
         let version = standard.version.to_string();
@@ -83,10 +88,10 @@ impl Enclave {
 
     /// Opens a home that [`Enclave::create`] has made.
     pub fn open(home: &Path, clock: fn() -> DateTime<Utc>) -> Result<Enclave, OpenError> {
-        let vault = Vault::open(home)?;
+        let vault = Arc::new(Vault::open(home)?);
         let key = LogKey::from_pkcs8(&vault.log_key()).map_err(|_| OpenError::LogKey)?;
-        let ledger = Ledger::open(&ledger_path(home), key)?;
-        Ok(Enclave { home: home.to_owned(), vault, ledger, clock, person: None })
+        let ledger = Arc::new(Ledger::open(&ledger_path(home), key)?);
+        Ok(Enclave { home: home.to_owned(), vault, ledger, clock, person: None, at_machine: true })
     }
 
     /// The accounts and the disclosure log.
@@ -127,5 +132,16 @@ impl Enclave {
         Memorandum::parse(&document.text)
             .map(Some)
             .map_err(|_| OpenError::Document("memorandum", id.to_owned()))
+    }
+
+    /// A memorandum that is in force today.
+    pub fn memorandum_in_force(&self, id: &str) -> Result<Option<Memorandum>, OpenError> {
+        let found = self.memorandum(id)?.filter(|found| found.is_in_force(self.today()));
+        Ok(if self.ledger.ended(id)?.is_some() { None } else { found })
+    }
+
+    /// Names of all documents of a kind.
+    pub fn documents(&self, kind: DocumentKind) -> Result<BTreeSet<String>, LedgerError> {
+        Ok(self.ledger.documents(kind)?.into_iter().map(|document| document.name).collect())
     }
 }

@@ -1,12 +1,14 @@
 //! Answers as text and files: JSON, CSV, Arrow IPC, Parquet, and a table for people. Tabular forms give each measure
 //! as NAME, NAME_low, NAME_high and NAME_status.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use disclosure_rules::Value;
+use disclosure_rules::measure::CONFIDENCE;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use queries::Refusal;
@@ -65,13 +67,13 @@ pub fn encode(answered: &Answered, format: Format) -> Result<Vec<u8>, EncodeErro
             writer.write(&batch(answered)?)?;
         }
         Format::Arrow => {
-            let batch = with_receipt(batch(answered)?, answered.receipt.as_ref())?;
+            let batch = described(answered)?;
             let mut writer = arrow::ipc::writer::FileWriter::try_new(&mut out, &batch.schema())?;
             writer.write(&batch)?;
             writer.finish()?;
         }
         Format::Parquet => {
-            let batch = with_receipt(batch(answered)?, answered.receipt.as_ref())?;
+            let batch = described(answered)?;
             let carried = answered.receipt.as_ref().map(|receipt| {
                 let receipt = KeyValue::new(METADATA.to_owned(), receipt.to_string());
                 WriterProperties::builder().set_key_value_metadata(Some(vec![receipt])).build()
@@ -110,6 +112,63 @@ pub fn waiting_json(waiting: &Waiting) -> serde_json::Value {
     json!({ "waiting": {
         "approval": waiting.approval, "state": waiting.state, "reasons": waiting.reasons,
     } })
+}
+
+/// The answer as a table whose schema says what was done: of the whole, memorandum, question, charge and receipt; of each
+/// measure, its mechanism, scale and interval. The keys are in `docs/clients.md`.
+pub fn described(answered: &Answered) -> Result<RecordBatch, EncodeError> {
+    let batch = with_receipt(batch(answered)?, answered.receipt.as_ref())?;
+    let mut schema = batch.schema().as_ref().clone();
+    let mut fields = schema.fields.iter().map(|field| field.as_ref().clone());
+    let mut described = Vec::new();
+    for column in &answered.columns {
+        let facts = |part: &str| {
+            let mut facts = HashMap::from([
+                ("enclave:role".to_owned(), column.role.clone()),
+                ("enclave:of".to_owned(), column.name.clone()),
+                ("enclave:part".to_owned(), part.to_owned()),
+            ]);
+            let scale = column.scale.map(|scale| scale.to_string());
+            let sensitivity = column.sensitivity.and_then(|found| serde_json::to_string(&found).ok());
+            let clipped = column.clipped.and_then(|found| serde_json::to_string(&found).ok());
+            for (key, value) in [
+                ("enclave:aggregate", column.aggregate.clone()),
+                ("enclave:mechanism", column.mechanism.clone()),
+                ("enclave:scale", scale),
+                ("enclave:sensitivity", sensitivity),
+                ("enclave:clipped", clipped),
+                ("enclave:confidence", (column.role != "key").then(|| CONFIDENCE.to_string())),
+            ] {
+                if let Some(value) = value {
+                    facts.insert(key.to_owned(), value);
+                }
+            }
+            facts
+        };
+        let parts: &[&str] =
+            if column.role == "key" { &["key"] } else { &["value", "low", "high", "status"] };
+        for (part, field) in parts.iter().zip(fields.by_ref()) {
+            described.push(field.with_metadata(facts(part)));
+        }
+    }
+    schema.fields = described.into();
+    let charged = serde_json::to_string(&answered.charged).map_err(|_| EncodeError)?;
+    let balance = serde_json::to_string(&answered.balance).map_err(|_| EncodeError)?;
+    for (key, value) in [
+        ("enclave:memorandum", Some(answered.memorandum.clone())),
+        ("enclave:question", Some(answered.question.clone())),
+        ("enclave:release", answered.release.clone()),
+        ("enclave:replayed", Some(answered.replayed.to_string())),
+        ("enclave:preview", Some(answered.preview.to_string())),
+        ("enclave:charged", Some(charged)),
+        ("enclave:balance", Some(balance)),
+        ("enclave:log", answered.log.as_ref().map(|log| log.index.to_string())),
+    ] {
+        if let Some(value) = value {
+            schema.metadata.insert(key.to_owned(), value);
+        }
+    }
+    Ok(batch.with_schema(Arc::new(schema))?)
 }
 
 /// The answer as a table.

@@ -6,6 +6,8 @@ use totp_rs::{Algorithm, Secret, TOTP};
 
 use crate::acts::ActError;
 use crate::enclave::Enclave;
+use crate::logins::{Caller, factor_owner};
+use crate::passkeys::PasskeyError;
 use crate::permissions::Action;
 
 /// Seconds of a time step, and digits of a code, as authenticators have them (RFC 6238, section 5.2).
@@ -42,11 +44,32 @@ impl Enclave {
         if !self.is_somebody(person)? {
             return Err(ActError::People(ledger::PeopleError::Unknown(person.to_owned())));
         }
+        self.new_factor(person, self.stamp(&actor))
+    }
+
+    /// A new second factor of a log-in, by whoever has logged in; with a code of the one before, where there is one.
+    pub fn enrol_own_factor(&self, caller: &Caller, code: Option<&str>) -> Result<String, ActError> {
+        let owner = factor_owner(&caller.login);
+        if self.ledger.factor(&owner)?.is_some_and(|factor| factor.confirmed) {
+            self.use_code(&owner, &owner, code.unwrap_or_default())?;
+        } else if !self.factor_shown(&caller.login)? {
+            return Err(ActError::Denied(PasskeyError::ShowFirst.to_string()));
+        }
+        Ok(self.new_factor(&owner, ledger::Stamp { at: self.now(), by: Some(&owner) })?.0)
+    }
+
+    /// Takes a code of the caller's: they show anew who they are.
+    pub fn step_up_own(&self, caller: &Caller, code: &str) -> Result<(), ActError> {
+        let owner = factor_owner(&caller.login);
+        self.use_code(&owner, &owner, code).map(drop)
+    }
+
+    fn new_factor(&self, person: &str, stamp: ledger::Stamp<'_>) -> Result<(String, LogPosition), ActError> {
         let unreadable = || FactorError::Unreadable(person.to_owned());
         let secret = Secret::generate_secret().to_bytes().map_err(|_| unreadable())?;
         let sealed = self.vault.seal_small(&purpose(person), &secret).map_err(crate::OpenError::Vault)?;
         let uri = totp(secret, person).ok_or_else(unreadable)?.get_url();
-        let place = self.ledger.enrol_factor(self.stamp(&actor), person, &hex::encode(sealed))?;
+        let place = self.ledger.enrol_factor(stamp, person, &hex::encode(sealed))?;
         Ok((uri, place))
     }
 
@@ -58,6 +81,11 @@ impl Enclave {
             // Under a memorandum: only its people have such a factor.
             false => person.to_owned(),
         };
+        self.use_code(person, &actor, code)
+    }
+
+    /// Takes a code of a factor, once.
+    pub(crate) fn use_code(&self, person: &str, actor: &str, code: &str) -> Result<LogPosition, ActError> {
         let now = self.now();
         let factor = self.ledger.factor(person)?.filter(|_| self.is_somebody(person).unwrap_or(false));
         let factor = factor.ok_or_else(|| FactorError::NotEnrolled(person.to_owned()))?;
@@ -68,7 +96,7 @@ impl Enclave {
         let sealed = hex::decode(&factor.sealed).map_err(|_| unreadable())?;
         let secret = self.vault.open_small(&purpose(person), &sealed).ok_or_else(unreadable)?;
         let totp = totp(secret.to_vec(), person).ok_or_else(unreadable)?;
-        let stamp = ledger::Stamp { at: now, by: Some(&actor) };
+        let stamp = ledger::Stamp { at: now, by: Some(actor) };
         let Some(step) = step_of(&totp, code, now.timestamp().unsigned_abs()) else {
             self.ledger.wrong_code(stamp, person)?;
             return Err(FactorError::Wrong.into());
@@ -89,13 +117,20 @@ impl Enclave {
     ) -> Result<bool, LedgerError> {
         let key = factor_key(person, memorandum);
         let within = Duration::try_minutes(i64::try_from(within_minutes).unwrap_or(0)).unwrap_or_default();
-        let age = self.ledger.stepped_up(&key)?.map(|at| self.now() - at);
-        // A log-in from the future is a clock that was set back: no proof of anything.
-        Ok(age.is_some_and(|age| Duration::zero() <= age && age <= within))
+        let shown = |key: &str| -> Result<bool, LedgerError> {
+            let age = self.ledger.stepped_up(key)?.map(|at| self.now() - at);
+            // A log-in from the future is a clock that was set back: no proof of anything.
+            Ok(age.is_some_and(|age| Duration::zero() <= age && age <= within))
+        };
+        let login = self.ledger.login_of_person(&key)?.map(|login| factor_owner(&login));
+        Ok(shown(&key)? || login.map_or(Ok(false), |login| shown(&login))?)
     }
 
-    /// Whether there is such a person, of the register or under a memorandum.
-    fn is_somebody(&self, id: &str) -> Result<bool, ActError> {
+    /// Whether there is such a person, of the register or under a memorandum; or such a log-in.
+    pub(crate) fn is_somebody(&self, id: &str) -> Result<bool, ActError> {
+        if let Some(login) = id.strip_prefix('@') {
+            return Ok(self.ledger.login(login)?.is_some());
+        }
         if let Some((memorandum, person)) = id.split_once('/') {
             return Ok(self.memorandum(memorandum)?.is_some_and(|found| found.person(person).is_some()));
         }

@@ -25,6 +25,7 @@ pub enum Action {
     ReadSnapshots,
     ExpireSnapshots,
     CheckVault,
+    Backup,
     ListKeys,
     RotateKeys,
     DestroyKeys,
@@ -45,6 +46,7 @@ pub enum Action {
     ReadCollusion,
     ReadPeople,
     ChangePeople,
+    InvitePeople,
     EnrolFactor,
     StepUp,
     BuildRegister,
@@ -75,7 +77,7 @@ const EVERYBODY: &[PersonRole] = &PersonRole::ALL;
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: [Permission; 40] = [
+pub const TABLE: [Permission; 42] = [
     row(Action::PublishContract, "publish a contract", "contract publish", &[STEWARD], "a larger pool, or a column newly tagged `inner-life`"),
     row(Action::InstallRules, "install a rule set", "rules install", &[STEWARD], "weaker than the one in force"),
     row(Action::DraftMemorandum, "draft and check a memorandum", "memorandum draft, check", &[STEWARD, CUSTODIAN, RESEARCHER, BOARD], ""),
@@ -92,6 +94,7 @@ pub const TABLE: [Permission; 40] = [
     row(Action::ReadSnapshots, "list snapshots", "snapshots list", &[STEWARD, CUSTODIAN, BOARD], ""),
     row(Action::ExpireSnapshots, "expire and compact snapshots", "snapshots expire, vault compact", &[CUSTODIAN], ""),
     row(Action::CheckVault, "check and repair the store", "vault check", &[CUSTODIAN], ""),
+    row(Action::Backup, "back the enclave up, and restore it", "backup, restore", &[STEWARD, CUSTODIAN], ""),
     row(Action::ListKeys, "list keys", "keys list", &[STEWARD, CUSTODIAN], ""),
     row(Action::RotateKeys, "rotate keys", "keys rotate", &[CUSTODIAN], ""),
     row(Action::DestroyKeys, "destroy keys", "keys destroy", &[STEWARD], "always"),
@@ -112,6 +115,7 @@ pub const TABLE: [Permission; 40] = [
     row(Action::ReadCollusion, "see what all releases tell together", "collusion", &[STEWARD, BOARD], ""),
     row(Action::ReadPeople, "read the register of people", "people list", &[STEWARD, CUSTODIAN, BOARD], ""),
     row(Action::ChangePeople, "change the register of people", "people add, role, remove, renew, policy", &[STEWARD], "who is a member of the board, once there is one"),
+    row(Action::InvitePeople, "invite people to log in, and end their sessions", "people invite, log-out", &[STEWARD], "who is a member of the board and has a log-in"),
     row(Action::EnrolFactor, "enrol a second factor", "people factor enrol", &[STEWARD], ""),
     row(Action::StepUp, "show a second factor", "step-up, people factor confirm", &[STEWARD, CUSTODIAN, RESEARCHER, BOARD], ""),
     row(Action::BuildRegister, "build the public register", "register build", &[STEWARD, BOARD], ""),

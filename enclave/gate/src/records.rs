@@ -54,7 +54,7 @@ impl Enclave {
     }
 
     /// Whether the store of every contract is in the state that the log announced last.
-    pub(crate) fn check_announced(&self) -> Result<(), OpenError> {
+    pub fn check_announced(&self) -> Result<(), OpenError> {
         let contracts = self.ledger.documents(DocumentKind::Contract)?;
         let names: BTreeSet<String> = contracts.into_iter().map(|contract| contract.name).collect();
         names.iter().try_for_each(|name| self.announced_snapshot(name).map(drop))

@@ -69,6 +69,11 @@ impl Enclave {
     /// The site as the log stands now. Nothing is written, and nothing but the ledger is read.
     pub fn register(&self) -> Result<Site, ActError> {
         self.permitted(Action::BuildRegister)?;
+        self.public_register()
+    }
+
+    /// The same, for a server that shows it to everybody: it says nothing that is not for the public.
+    pub fn public_register(&self) -> Result<Site, ActError> {
         let records = records(&self.ledger)?;
         let documents = self.published()?;
         let mut answers = BTreeMap::new();

@@ -1,0 +1,282 @@
+//! Backup and restore. A backup is a folder with everything of a home but the root key, consistent while the enclave is
+//! used. Records and keys in it are sealed; the ledger, which holds releases and who asked what, is not: a backup is kept
+//! where only custodians read, and the root key somewhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use ledger::{DocumentKind, Event, LedgerError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::acts::ActError;
+use crate::enclave::{Enclave, OpenError};
+use crate::permissions::Action;
+
+/// What a backup holds.
+const CONTENTS: &str = "backup.json";
+/// How often a copy is begun anew because records were taken in, or keys rotated, meanwhile.
+const ATTEMPTS: usize = 5;
+/// Parts of a home that a copy leaves out: the root key, what only a running process needs, and the certificate of
+/// this machine.
+const LEFT_OUT: [&str; 3] = ["work", "tls", "backup.json"];
+/// Files of the root key, also of the next one while it is rotated, begin so.
+const ROOT_KEY: &str = "keys/root.key";
+/// The ledger comes by a copy of its own.
+const LEDGER: [&str; 4] = ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.anchor"];
+
+/// Why there is no backup, or no home from one.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file system.
+    #[error("cannot read or write `{0}`: {1}")]
+    File(PathBuf, io::Error),
+    /// There is something already.
+    #[error("`{0}` is not empty: name a new folder")]
+    NotEmpty(PathBuf),
+    /// The enclave did not hold still.
+    #[error("records were taken in, or keys rotated, all the time: try again when that is over")]
+    Busy,
+    /// Not what was written.
+    #[error("this is no whole backup: {0}")]
+    Damaged(String),
+    /// Its log is not the one that a checkpoint was signed for.
+    #[error("the log in this backup does not continue the checkpoint: {0}")]
+    Past(String),
+    /// Whoever acts may not, or the home does not open.
+    #[error(transparent)]
+    Act(#[from] ActError),
+}
+
+impl From<OpenError> for BackupError {
+    fn from(error: OpenError) -> BackupError {
+        BackupError::Act(error.into())
+    }
+}
+
+impl From<LedgerError> for BackupError {
+    fn from(error: LedgerError) -> BackupError {
+        BackupError::Act(error.into())
+    }
+}
+
+/// What a backup says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    /// Form of this file.
+    pub format: u32,
+    /// When it was made.
+    pub made: DateTime<Utc>,
+    /// Leaves of the log.
+    pub size: u64,
+    /// Root of their tree, in hexadecimal.
+    pub root: String,
+    /// The signed checkpoint.
+    pub checkpoint: String,
+    /// SHA-256 of every file, by its path.
+    pub files: BTreeMap<String, String>,
+}
+
+/// The manifest that was announced last of every contract, and the digest of the keys.
+type Standing = (BTreeMap<String, Option<String>>, Vec<u8>);
+
+impl Enclave {
+    /// Copies the home into a new folder. Questions, ingests and rotations may go on.
+    pub fn backup(&self, to: &Path) -> Result<Contents, BackupError> {
+        self.permitted(Action::Backup)?;
+        new_folder(to)?;
+        for _ in 0..ATTEMPTS {
+            if let Some(contents) = self.try_backup(to)? {
+                let text = serde_json::to_string_pretty(&contents).unwrap_or_default();
+                write(&to.join(CONTENTS), text.as_bytes())?;
+                return Ok(contents);
+            }
+        }
+        Err(BackupError::Busy)
+    }
+
+    /// `None` where the store or the keys changed meanwhile.
+    fn try_backup(&self, to: &Path) -> Result<Option<Contents>, BackupError> {
+        let before = self.standing()?;
+        // Snapshots do not expire as long as they are held.
+        let mut pins = Vec::new();
+        for contract in before.0.keys() {
+            pins.push(self.announced_snapshot(contract)?);
+        }
+        let mut files = BTreeMap::new();
+        let copied = copy_tree(&self.home, to, &mut files)?;
+        let database = to.join("ledger.db");
+        if database.exists() {
+            fs::remove_file(&database).map_err(|error| BackupError::File(database.clone(), error))?;
+        }
+        let ledger = self.ledger.copy_to(&database)?;
+        files.insert("ledger.db".to_owned(), sha256(&database)?);
+        drop(pins);
+        if !copied || self.standing()? != before {
+            return Ok(None);
+        }
+        Ok(Some(Contents {
+            format: 1,
+            made: self.now(),
+            size: ledger.size,
+            root: hex::encode(ledger.root),
+            checkpoint: ledger.note,
+            files,
+        }))
+    }
+
+    /// What was announced last of every contract, and the keys as they stand.
+    fn standing(&self) -> Result<Standing, BackupError> {
+        let mut announced = BTreeMap::new();
+        for contract in self.documents(DocumentKind::Contract)? {
+            let last = self.ledger.announced(&contract)?;
+            announced.insert(contract, last);
+        }
+        let keys = self.home.join("keys");
+        let mut hash = Sha256::new();
+        let mut files = BTreeSet::new();
+        walk(&keys, &keys, &mut files)?;
+        for file in files {
+            // One that is replaced just now counts by its new name in the next attempt.
+            hash.update(fs::read(keys.join(&file)).unwrap_or_default());
+        }
+        Ok((announced, hash.finalize().to_vec()))
+    }
+}
+
+/// A home from a backup. `root_key` is the file with the root key, where that is what guards it; `since` a checkpoint that
+/// somebody kept, which the log must continue. The log says from now on that it goes on from a backup.
+pub fn restore(
+    from: &Path,
+    home: &Path,
+    root_key: Option<&Path>,
+    since: Option<&str>,
+    clock: fn() -> DateTime<Utc>,
+    person: Option<String>,
+) -> Result<Contents, BackupError> {
+    let place = from.join(CONTENTS);
+    let text = fs::read_to_string(&place).map_err(|error| BackupError::File(place, error))?;
+    let contents: Contents = serde_json::from_str(&text)
+        .map_err(|error| BackupError::Damaged(format!("`{CONTENTS}`: {error}")))?;
+    new_folder(home)?;
+    for (path, digest) in &contents.files {
+        // A path of ours is made of names, and leads nowhere else.
+        let plain = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !plain {
+            return Err(BackupError::Damaged(format!("`{path}` is not a path of a home")));
+        }
+        let (source, target) = (from.join(path), home.join(path));
+        copy(&source, &target)?;
+        if sha256(&target)? != *digest {
+            return Err(BackupError::Damaged(format!("`{path}` is not the file that was written")));
+        }
+    }
+    if let Some(root_key) = root_key {
+        copy(root_key, &home.join("keys").join("root.key"))?;
+    }
+    let enclave = Enclave::open(home, clock)?.acting_as(person);
+    let actor = enclave.permitted(Action::Backup)?;
+    if let Err(found) = enclave.ledger.verify() {
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        return Err(BackupError::Damaged(found.join("; ")));
+    }
+    if enclave.ledger.size()? != contents.size {
+        return Err(BackupError::Damaged("its log has another size than it says".to_owned()));
+    }
+    if let Some(since) = since {
+        enclave.ledger.check_past(since).map_err(|error| BackupError::Past(error.to_string()))?;
+    }
+    enclave.check_announced()?;
+    let facts = json!({
+        "made": contents.made.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "size": contents.size,
+        "root": contents.root,
+    });
+    enclave.ledger.append(enclave.stamp(&actor), Event::Restore, facts)?;
+    Ok(contents)
+}
+
+fn new_folder(path: &Path) -> Result<(), BackupError> {
+    let failed = |error| BackupError::File(path.to_owned(), error);
+    create(path).map_err(failed)?;
+    if fs::read_dir(path).map_err(failed)?.next().is_some() {
+        return Err(BackupError::NotEmpty(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// A folder that others cannot look into.
+fn create(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Copies what is not there yet; says whether every file held still.
+fn copy_tree(home: &Path, to: &Path, files: &mut BTreeMap<String, String>) -> Result<bool, BackupError> {
+    let mut names = BTreeSet::new();
+    walk(home, home, &mut names)?;
+    for name in names {
+        let left_out = LEFT_OUT.iter().any(|out| name == *out || name.starts_with(&format!("{out}/")));
+        if left_out || name.starts_with(ROOT_KEY) || LEDGER.contains(&name.as_str()) {
+            continue;
+        }
+        let (source, target) = (home.join(&name), to.join(&name));
+        // Data files never change; the rest is small, and copied again.
+        let kept = name.ends_with(".parquet") && target.exists();
+        if !kept && let Err(error) = copy(&source, &target) {
+            if source.exists() {
+                return Err(error);
+            }
+            return Ok(false);
+        }
+        files.insert(name, sha256(&target)?);
+    }
+    Ok(true)
+}
+
+/// Every file under a folder, as a path with `/` from `base`.
+fn walk(base: &Path, folder: &Path, names: &mut BTreeSet<String>) -> Result<(), BackupError> {
+    let failed = |error| BackupError::File(folder.to_owned(), error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            walk(base, &path, names)?;
+        } else if kind.is_file()
+            && let Some(name) = path.strip_prefix(base).ok().and_then(Path::to_str)
+        {
+            names.insert(name.replace('\\', "/"));
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
+    if let Some(folder) = to.parent() {
+        create(folder).map_err(|error| BackupError::File(folder.to_owned(), error))?;
+    }
+    fs::copy(from, to).map_err(|error| BackupError::File(from.to_owned(), error))?;
+    File::open(to).and_then(|file| file.sync_all()).map_err(|error| BackupError::File(to.to_owned(), error))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
+    let failed = |error| BackupError::File(path.to_owned(), error);
+    fs::write(path, bytes).map_err(failed)?;
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed)
+}
+
+fn sha256(path: &Path) -> Result<String, BackupError> {
+    let failed = |error| BackupError::File(path.to_owned(), error);
+    let mut hash = Sha256::new();
+    io::copy(&mut File::open(path).map_err(failed)?, &mut hash).map_err(failed)?;
+    Ok(hex::encode(hash.finalize()))
+}
