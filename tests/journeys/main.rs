@@ -4,6 +4,7 @@
 
 mod board;
 mod clear;
+mod clients;
 mod crash;
 mod demo;
 mod governance;
@@ -14,6 +15,7 @@ mod pure;
 mod receipts;
 mod records;
 mod review;
+mod server;
 mod star;
 #[path = "../storage/mod.rs"]
 mod storage;

@@ -4,6 +4,7 @@ pub(crate) mod board;
 pub(crate) mod keys;
 pub(crate) mod receipt;
 pub(crate) mod records;
+pub(crate) mod serve;
 pub(crate) mod witness;
 
 use std::path::PathBuf;
@@ -32,8 +33,19 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Make keys, store, ledger and log identity.
     Init(keys::Init),
-    /// Make an enclave with an invented city, ask three questions, and say what to try next.
+    /// Make an enclave with an invented city, ask three questions, then serve it.
     Demo(Demo),
+    /// Serve the enclave: HTTP and Arrow Flight SQL.
+    Serve(serve::Serve),
+    /// Copy the enclave, all but its root key, into a new folder, while it is used.
+    Backup {
+        /// A folder that is empty, or not there yet.
+        dir: PathBuf,
+    },
+    /// Make a home out of a backup, and prove that its log goes on from what was signed.
+    Restore(serve::Restore),
+    /// Check permissions, clock, disk, keys, log, store and certificate, and say what to do.
+    Doctor(serve::Doctor),
     /// Publish and show data formats.
     Contract(Contract),
     /// Take records in: validate, pseudonymise, encrypt; all or nothing.
@@ -72,9 +84,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
-    /// Stop after the questions. (This version has nothing to serve yet, and always stops.)
+    /// Stop after the questions.
     #[arg(long)]
     pub(crate) no_serve: bool,
+    /// Port of HTTP; Flight SQL is on the next one. 0 lets the system choose both.
+    #[arg(long, default_value_t = 8443)]
+    pub(crate) port: u16,
     /// Seed of the invented city.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -252,6 +267,19 @@ pub(crate) enum PeopleCommand {
     },
     /// Let somebody in again who was not seen for long.
     Renew {
+        /// Who: of the register, or MEMORANDUM/PERSON.
+        id: String,
+    },
+    /// Invite somebody to log in: prints a link that is good once.
+    Invite {
+        /// Who: of the register, or MEMORANDUM/PERSON.
+        id: String,
+        /// How people reach the server, where it is not the default port of this machine.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+    /// End every session and token of somebody.
+    LogOut {
         /// Who: of the register, or MEMORANDUM/PERSON.
         id: String,
     },

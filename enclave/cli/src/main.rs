@@ -26,6 +26,10 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Init(init) => command::init::run(&home, &init),
         Command::Demo(demo) => command::demo::run(&home, &demo),
+        Command::Backup { dir } => command::backup::backup(&home, &dir),
+        Command::Restore(restore) => command::backup::restore(&home, &restore),
+        Command::Doctor(doctor) => command::doctor::run(&home, &doctor),
+        Command::Serve(serve) => command::serve::run(&home, &serve),
         Command::Contract(contract) => command::contract::run(&home, &contract),
         Command::Ingest(ingest) => command::ingest::run(&home, &ingest),
         Command::Rules(rules) => command::rules::run(&home, &rules),

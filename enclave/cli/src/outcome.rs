@@ -42,6 +42,19 @@ impl Outcome {
         ExitCode::from(code)
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Outcome::Internal(message)
+            | Outcome::Invalid(message)
+            | Outcome::Exhausted(message)
+            | Outcome::Denied(message) => message.clone(),
+            Outcome::Refused(refusal) => refusal.to_string(),
+            Outcome::Waiting(waiting) => waiting.to_string(),
+            Outcome::Told(_) => String::new(),
+        }
+    }
+
     pub(crate) fn code(&self) -> u8 {
         match self {
             Outcome::Internal(_) => 1,
@@ -94,6 +107,16 @@ impl From<ActError> for Outcome {
                 Outcome::Invalid(error.to_string())
             }
             ActError::Ledger(error) => Outcome::Internal(error.to_string()),
+            other => Outcome::Invalid(other.to_string()),
+        }
+    }
+}
+
+impl From<gate::logins::EntryError> for Outcome {
+    fn from(error: gate::logins::EntryError) -> Outcome {
+        match error {
+            gate::logins::EntryError::Act(error) => error.into(),
+            gate::logins::EntryError::LogIn(gate::logins::LogInError::Ledger(error)) => error.into(),
             other => Outcome::Invalid(other.to_string()),
         }
     }

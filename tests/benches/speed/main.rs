@@ -9,6 +9,7 @@ mod large;
 mod ledger;
 mod process;
 mod race;
+mod serve;
 mod tpch;
 
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ const STAR_QUESTION: &str =
 /// A part of the report.
 type Section = fn(&Runtime) -> Value;
 
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("star", star),
     ("ingest_city", ingest_city),
     ("gallery", gallery::run),
@@ -36,6 +37,7 @@ const SECTIONS: [(&str, Section); 9] = [
     ("race", race::run),
     ("large", large::run),
     ("ledger", ledger::run),
+    ("serve", serve::run),
 ];
 
 fn main() {

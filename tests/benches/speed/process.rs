@@ -35,3 +35,10 @@ pub(crate) fn run(arguments: &[&str]) -> Run {
     assert!(exit.success(), "enclave {arguments:?}");
     Run { seconds, peak_mb: peak_kb / 1024.0 }
 }
+
+/// What `enclave` writes to standard output; it must succeed.
+pub(crate) fn output(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO_BIN_EXE_enclave")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "enclave {arguments:?}");
+    output.stdout
+}

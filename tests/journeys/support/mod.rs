@@ -1,8 +1,10 @@
 //! [`Desk`]: an empty folder where somebody types commands. The enclave is in `enclave-home`, where it is by
 //! default.
 
+mod http;
 mod search;
 
+pub(crate) use http::{Answer, PASSWORD, Served};
 pub(crate) use search::{Found, Search};
 
 use std::ffi::OsStr;
@@ -54,6 +56,10 @@ impl Desk {
         desk.run(["ingest", "star", "results=star.csv"]).done();
         desk.run(["memorandum", "sign", "star-1.toml"]).done();
         desk
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -217,6 +223,6 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }

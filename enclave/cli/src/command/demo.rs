@@ -1,4 +1,4 @@
-//! `enclave demo`: an invented city, three questions, and what to try next.
+//! `enclave demo`: an invented city, three questions, what to try next, and the enclave served.
 
 use std::path::Path;
 
@@ -7,10 +7,11 @@ use datasets_synthetic::{CITY_CONTRACT, CITY_MEMORANDA, City, CitySize};
 use gate::Rho;
 use gate::encode::Format;
 use gate::{Price, Request};
+use server::Config;
 use vault::Input;
 
 use crate::args::{Budget, Demo, ListFormat};
-use crate::command::{ask, budget, ingest, init, runtime};
+use crate::command::{ask, budget, ingest, init, runtime, serve};
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Demo) -> Done {
@@ -65,16 +66,28 @@ pub(crate) fn run(home: &Path, args: &Demo) -> Done {
         };
         ask::tell(&runtime.block_on(enclave.ask(&request))?, Format::Table)?;
     }
-    drop(enclave);
     put(b"\n")?;
     budget::run(home, &Budget { memorandum: None, statement: false, format: ListFormat::Table })?;
-    let home = home.display();
+    let shown = home.display();
     put(format!(
         "\nTry next:\n  \
-         enclave --home {home} ask -m city-absence --as r1 --preview \"SELECT grade, AVG(late_days) AS late FROM attendance GROUP BY grade\"\n  \
-         enclave --home {home} ask -m city-absence --as r1 \"SELECT * FROM pupils\"      # a refusal, with its reason\n  \
-         enclave --home {home} log list\n  \
-         enclave --home {home} log verify\n"
+         enclave --home {shown} ask -m city-absence --as r1 --preview \"SELECT grade, AVG(late_days) AS late FROM attendance GROUP BY grade\"\n  \
+         enclave --home {shown} ask -m city-absence --as r1 \"SELECT * FROM pupils\"      # a refusal, with its reason\n  \
+         enclave --home {shown} log list\n  \
+         enclave --home {shown} log verify\n"
     )
-    .as_bytes())
+    .as_bytes())?;
+    if args.no_serve {
+        return Ok(());
+    }
+    let mut config = Config::default();
+    config.http.set_port(args.port);
+    config.flight.set_port(if args.port == 0 { 0 } else { args.port.saturating_add(1) });
+    let (invited, _) = enclave.invite("city-absence/r1")?;
+    say(&format!("researcher r1 makes a log-in here, once: {}", server::join_link(&config, &invited)));
+    say(&format!(
+        "the first steward registers here, once: {}",
+        server::join_link(&config, &enclave.set_up_secret()?)
+    ));
+    serve::serve(home, enclave, config)
 }

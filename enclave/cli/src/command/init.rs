@@ -17,6 +17,8 @@ pub(crate) fn run(home: &Path, args: &Init) -> Done {
         RootSource::File(Some(path)) => format!("keep `{}` apart from backups of the home", path.display()),
         other => format!("the root key opens with: {other}; without it nothing can be read again"),
     });
+    let link = server::join_link(&server::Config::default(), &enclave.set_up_secret()?);
+    say(&format!("once `enclave serve` runs, the first steward registers here, once, within 7 days: {link}"));
     say("deal it in shares with `enclave keys escrow split`, and give the board this public key of the log:");
     put(format!("{}\n", enclave.public_key()).as_bytes())
 }
@@ -28,6 +30,7 @@ pub(crate) fn create(home: &Path) -> Result<Enclave, Outcome> {
 
 fn create_as(home: &Path, setup: &Setup) -> Result<Enclave, Outcome> {
     let enclave = Enclave::create_as(home, chrono::Utc::now, setup)?;
+    server::tls::ensure_own(home).map_err(|error| Outcome::Internal(error.to_string()))?;
     let path = home.join("log.vkey");
     std::fs::write(&path, format!("{}\n", enclave.public_key()))
         .map_err(|error| Outcome::Internal(format!("cannot write `{}`: {error}", path.display())))?;

@@ -3,10 +3,12 @@
 pub(crate) mod approvals;
 pub(crate) mod ask;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod budget;
 pub(crate) mod collusion;
 pub(crate) mod contract;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod keys;
@@ -19,6 +21,7 @@ pub(crate) mod records;
 pub(crate) mod register;
 pub(crate) mod review;
 pub(crate) mod rules;
+pub(crate) mod serve;
 pub(crate) mod snapshots;
 pub(crate) mod vault;
 

@@ -30,6 +30,20 @@ pub(crate) fn run(home: &Path, args: &People) -> Done {
         }
         PeopleCommand::Remove { id } => done(&format!("removed {id}"), open(home)?.remove_person(id)?),
         PeopleCommand::Renew { id } => done(&format!("renewed {id}"), open(home)?.renew_person(id)?),
+        PeopleCommand::Invite { id, url } => {
+            let (secret, expires) = open(home)?.invite(id)?;
+            let config = server::Config { public_url: url.clone(), ..server::Config::default() };
+            say(&format!(
+                "give this to {id} alone; it is good once, until {}",
+                expires.format("%Y-%m-%d %H:%M UTC")
+            ));
+            put(format!("{}\n", server::join_link(&config, &secret)).as_bytes())
+        }
+        PeopleCommand::LogOut { id } => {
+            let there = open(home)?.end_access(id)?;
+            let said = if there { "ended every session and token of" } else { "no log-in yet:" };
+            put(format!("{said} {id}\n").as_bytes())
+        }
         PeopleCommand::List { format } => list(&open(home)?, *format),
         PeopleCommand::Policy { dormant_days: Some(days) } => {
             done(&format!("dormant after {days} days"), open(home)?.set_dormant_days(*days)?)

@@ -1,0 +1,135 @@
+//! [`App`]: what every request shares.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use chrono::Duration;
+use gate::Enclave;
+use gate::logins::{Caller, EntryError, SessionLimits};
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::door::Door;
+use crate::http::{Built, Ceremonies, Oidc};
+use crate::jobs::Jobs;
+use crate::metrics::Metrics;
+use crate::pace::Pace;
+
+/// How many passwords are checked at once.
+const PASSWORDS: usize = 4;
+
+/// Shared by all requests of both ports.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// See [`App`].
+pub struct Shared {
+    /// The enclave itself.
+    pub enclave: Enclave,
+    /// How it is served.
+    pub config: Config,
+    /// The way to `ask`.
+    pub door: Door,
+    /// Questions that answer later, and keys of those that were asked.
+    pub jobs: Jobs,
+    /// Requests by log-in, and attempts to log in by address.
+    pub pace: Pace,
+    /// Counts for Prometheus.
+    pub metrics: Metrics,
+    /// The public register.
+    pub(crate) register: Built,
+    /// Log-ins at identity providers that are under way.
+    pub(crate) oidc: Oidc,
+    /// Passkeys that are about to be enrolled or shown.
+    pub(crate) ceremonies: Ceremonies,
+    /// Passwords that are checked at once: each takes 64 MiB.
+    entering: Semaphore,
+    /// Whether the signal to stop has come.
+    pub(crate) stopping: AtomicBool,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// Ready to serve.
+    pub fn new(enclave: Enclave, config: Config) -> App {
+        let enclave = enclave.from_elsewhere();
+        App(Arc::new(Shared {
+            door: Door::new(enclave.clone(), config.limits.clone()),
+            jobs: Jobs::default(),
+            pace: Pace::new(&config.limits),
+            metrics: Metrics::default(),
+            register: Built::default(),
+            oidc: Oidc::default(),
+            ceremonies: Ceremonies::new(&config),
+            entering: Semaphore::new(PASSWORDS),
+            stopping: AtomicBool::new(false),
+            enclave,
+            config,
+        }))
+    }
+
+    /// How long sessions last.
+    pub fn session_limits(&self) -> SessionLimits {
+        SessionLimits {
+            idle: Duration::minutes(i64::from(self.config.sessions.idle_minutes)),
+            absolute: Duration::hours(i64::from(self.config.sessions.absolute_hours)),
+        }
+    }
+
+    /// The page where an invitation is taken up.
+    pub fn join_link(&self, secret: &str) -> String {
+        join_link(&self.config, secret)
+    }
+
+    /// Whoever shows this bearer token.
+    pub async fn caller(&self, bearer: String) -> Result<Caller, EntryError> {
+        let limits = self.session_limits();
+        self.blocking(move |enclave| enclave.caller(&bearer, limits)).await
+    }
+
+    /// Runs what waits for the ledger's disk where it may block. A panic becomes one of the caller.
+    pub async fn blocking<T: Send + 'static>(&self, body: impl FnOnce(&Enclave) -> T + Send + 'static) -> T {
+        let enclave = self.enclave.clone();
+        match tokio::task::spawn_blocking(move || body(&enclave)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// The same for what checks or sets a password, a few at once.
+    pub async fn entering<T: Send + 'static>(&self, body: impl FnOnce(&Enclave) -> T + Send + 'static) -> T {
+        // It is never closed.
+        let _place = self.entering.acquire().await;
+        self.blocking(body).await
+    }
+
+    /// The same, as one of the caller's people, or as nobody.
+    pub async fn acting<T: Send + 'static>(
+        &self,
+        person: Option<&str>,
+        body: impl FnOnce(&Enclave) -> T + Send + 'static,
+    ) -> T {
+        // An id that nobody has: who is not registered is not let in as the founder.
+        let person = person.unwrap_or("nobody").to_owned();
+        self.blocking(move |enclave| body(&enclave.clone().acting_as(Some(person)))).await
+    }
+}
+
+/// The page where an invitation, or the set-up, is taken up.
+pub fn join_link(config: &Config, secret: &str) -> String {
+    link(config, &format!("/join/{secret}"))
+}
+
+/// A page of this server, as people reach it.
+pub(crate) fn link(config: &Config, path: &str) -> String {
+    let scheme = if config.tls.plain { "http" } else { "https" };
+    let own = format!("{scheme}://{}", config.http);
+    format!("{}{path}", config.public_url.as_deref().unwrap_or(&own).trim_end_matches('/'))
+}

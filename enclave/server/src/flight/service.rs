@@ -1,0 +1,608 @@
+//! [`Service`]: Flight SQL (FlightSql.proto), of which questions and the catalogue are taken, and nothing that writes,
+//! carries plans, or exchanges.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::metadata::SqlInfoData;
+use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
+    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
+    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
+    CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+};
+use arrow_flight::{
+    Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
+    SchemaAsIpc, Ticket,
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+use gate::logins::{Caller, Scope};
+use gate::{Failure, encode, parameters};
+use prost::Message;
+use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::app::App;
+use crate::door::NotAnswered;
+use crate::flight::catalogue::{self, Catalogue, Named};
+use crate::flight::entry::{self, fault};
+use crate::flight::options;
+use crate::flight::tickets::{Full, Given, Statement};
+use crate::flight::values;
+use crate::jobs::outcome;
+
+/// The only type of tables that there is.
+const TABLE: &str = "TABLE";
+/// What Flight SQL sessions are known by.
+const COOKIE: &str = "arrow_flight_session_id";
+/// Values that a statement may take.
+const PARAMETERS_MAX: usize = 1_000;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Service {
+    app: App,
+    given: Arc<Given>,
+}
+
+type Fetched = Pin<Box<dyn Stream<Item = Result<arrow_flight::FlightData, Status>> + Send>>;
+type Acted = Pin<Box<dyn Stream<Item = Result<arrow_flight::Result, Status>> + Send>>;
+
+impl Service {
+    pub(super) fn new(app: App) -> Service {
+        Service { app, given: Arc::default() }
+    }
+
+    async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        entry::caller(&self.app, request.metadata()).await
+    }
+
+    async fn catalogues(&self, caller: &Caller) -> Result<Vec<Catalogue>, Status> {
+        if !caller.may(Scope::Read) && !caller.may(Scope::Preview) && !caller.may(Scope::Ask) {
+            return Err(Status::permission_denied("this token does not let read"));
+        }
+        let caller = caller.clone();
+        let found = self.app.blocking(move |enclave| catalogue::catalogues(enclave, &caller)).await;
+        found.map_err(|error| fault(&error))
+    }
+
+    /// Options of the session that a call belongs to by its cookie.
+    fn session<T>(&self, caller: &Caller, call: &Request<T>) -> options::Named {
+        let kept = cookie(call)
+            .and_then(|id| self.given.options.with(&id, &caller.login, |options| options.clone()));
+        kept.unwrap_or_default()
+    }
+
+    /// A question with its options: of the session, the call, and the SQL.
+    fn request<T>(&self, sql: &str, caller: &Caller, call: &Request<T>) -> Result<gate::Request, Status> {
+        let mut named = self.session(caller, call);
+        options::of_headers(&mut named, call.metadata())
+            .and_then(|()| options::of_comments(&mut named, sql))
+            .map_err(Status::invalid_argument)?;
+        let memoranda: Vec<&str> = caller.memoranda().collect();
+        options::request(sql.to_owned(), &named, &memoranda).map_err(Status::invalid_argument)
+    }
+
+    /// Asks or previews.
+    async fn ask(&self, caller: &Caller, request: gate::Request) -> Result<gate::Answered, Status> {
+        // A call that is broken off ends nothing: the question goes on, and its answer is on record.
+        let (_keep, cancel) = watch::channel(false);
+        let asked = self.app.door.ask(caller, request, Box::new(|_| ()), cancel).await;
+        self.app.metrics.question(outcome(&asked));
+        asked.map_err(|error| not_answered(&error))
+    }
+
+    /// The schema that an answer will have; what is refused is refused here, before anything is charged.
+    async fn preview(&self, caller: &Caller, request: &gate::Request) -> Result<SchemaRef, Status> {
+        let preview = gate::Request { preview: true, ..request.clone() };
+        let answered = self.ask(caller, preview).await?;
+        Ok(encode::described(&answered).map_err(|error| fault(&error))?.schema())
+    }
+
+    /// Where to fetch a table, once.
+    fn table_info(
+        &self,
+        caller: &Caller,
+        batch: Result<RecordBatch, impl std::fmt::Display>,
+        descriptor: FlightDescriptor,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let batch = batch.map_err(|error| fault(&error))?;
+        let (schema, rows) = (batch.schema(), batch.num_rows());
+        let id = crate::random_id();
+        self.given.tickets.put(id.clone(), &caller.login, batch).map_err(full)?;
+        let ticket = TicketStatementQuery { statement_handle: id.into_bytes().into() };
+        let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
+        let info = FlightInfo::new()
+            .try_with_schema(&schema)
+            .map_err(|error| fault(&error))?
+            .with_descriptor(descriptor)
+            .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+            .with_total_records(i64::try_from(rows).unwrap_or(i64::MAX))
+            .with_total_bytes(-1)
+            .with_ordered(true);
+        Ok(Response::new(info))
+    }
+
+    async fn question_info(
+        &self,
+        sql: &str,
+        caller: &Caller,
+        call: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        // Asked here and not when it is fetched: clients take what the schema says of the answer from here.
+        let request = self.request(sql, caller, &call)?;
+        let answered = self.ask(caller, request).await?;
+        let batch = encode::described(&answered);
+        self.table_info(caller, batch, call.into_inner())
+    }
+
+    fn fetched(batch: RecordBatch) -> Response<Fetched> {
+        let stream = FlightDataEncoderBuilder::new()
+            .with_schema(batch.schema())
+            .build(futures::stream::iter([Ok(batch)]))
+            .map_err(|error: FlightError| fault(&error));
+        Response::new(Box::pin(stream))
+    }
+}
+
+fn full(_: Full) -> Status {
+    Status::unavailable("too many tickets or statements are open; fetch or close some")
+}
+
+fn text(handle: &Bytes) -> String {
+    String::from_utf8_lossy(handle).into_owned()
+}
+
+/// The same words as on every other port.
+fn not_answered(error: &NotAnswered) -> Status {
+    match error {
+        NotAnswered::Failure(Failure::Refused(refusal)) => Status::invalid_argument(refusal.to_string()),
+        NotAnswered::Failure(Failure::Waiting(waiting)) => Status::failed_precondition(waiting.to_string()),
+        NotAnswered::Failure(Failure::Exhausted(exhausted)) => {
+            Status::resource_exhausted(exhausted.to_string())
+        }
+        NotAnswered::Failure(failure) => fault(failure),
+        NotAnswered::Busy => Status::unavailable(error.to_string()),
+        NotAnswered::NotYours(message) => Status::permission_denied(message.clone()),
+        NotAnswered::Cancelled => Status::cancelled(error.to_string()),
+    }
+}
+
+fn refused(what: &str) -> Status {
+    Status::unimplemented(format!(
+        "{what} is not taken here: the enclave answers SQL, and writes nothing for clients"
+    ))
+}
+
+#[tonic::async_trait]
+impl FlightSqlService for Service {
+    type FlightService = Service;
+
+    async fn do_handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
+        let token = entry::handshake(&self.app, request.metadata(), request.extensions()).await?;
+        let payload = HandshakeResponse { protocol_version: 0, payload: token.clone().into_bytes().into() };
+        let stream: Pin<Box<dyn Stream<Item = _> + Send>> = Box::pin(futures::stream::iter([Ok(payload)]));
+        let mut response = Response::new(stream);
+        let bearer = MetadataValue::try_from(format!("Bearer {token}")).map_err(|error| fault(&error))?;
+        response.metadata_mut().insert("authorization", bearer);
+        Ok(response)
+    }
+
+    async fn get_flight_info_statement(
+        &self,
+        query: CommandStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        self.question_info(&query.query, &caller, request).await
+    }
+
+    async fn get_flight_info_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let handle = text(&query.prepared_statement_handle);
+        let statement = self.given.statements.with(&handle, &caller.login, |statement| statement.clone());
+        let statement = statement.ok_or_else(no_statement)?;
+        let sql = match parameters::bind(&statement.sql, &statement.values) {
+            Err(parameters::ParameterError::Sql) => Ok(statement.sql),
+            bound => bound.map_err(|error| Status::invalid_argument(error.to_string())),
+        }?;
+        self.question_info(&sql, &caller, request).await
+    }
+
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        request: Request<Ticket>,
+    ) -> Result<Response<Fetched>, Status> {
+        let caller = self.caller(&request).await?;
+        let content = self.given.tickets.take(&text(&ticket.statement_handle), &caller.login);
+        content.map(Service::fetched).ok_or_else(|| {
+            Status::not_found("this ticket is not good: each is good once, for a minute, for its owner")
+        })
+    }
+
+    async fn get_flight_info_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let mut found = query.into_builder();
+        for catalogue in self.catalogues(&caller).await? {
+            found.append(&catalogue.memorandum.id);
+        }
+        self.table_info(&caller, found.build(), request.into_inner())
+    }
+
+    async fn get_flight_info_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let mut found = query.into_builder();
+        for catalogue in self.catalogues(&caller).await? {
+            found.append(&catalogue.memorandum.id, &catalogue.contract.name);
+        }
+        self.table_info(&caller, found.build(), request.into_inner())
+    }
+
+    async fn get_flight_info_tables(
+        &self,
+        query: CommandGetTables,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let mut found = query.into_builder();
+        for catalogue in &self.catalogues(&caller).await? {
+            for (table, schema) in catalogue.tables() {
+                let (catalog, of) = (&catalogue.memorandum.id, &catalogue.contract.name);
+                found.append(catalog, of, &table.name, TABLE, &schema).map_err(|error| fault(&error))?;
+            }
+        }
+        self.table_info(&caller, found.build(), request.into_inner())
+    }
+
+    async fn get_flight_info_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let mut found = query.into_builder();
+        found.append(TABLE);
+        self.table_info(&caller, found.build(), request.into_inner())
+    }
+
+    async fn get_flight_info_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let info: SqlInfoData = catalogue::sql_info().map_err(|error| fault(&error))?;
+        self.table_info(&caller, query.into_builder(&info).build(), request.into_inner())
+    }
+
+    async fn get_flight_info_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let named = Named {
+            catalog: query.catalog.as_deref(),
+            schema: query.db_schema.as_deref(),
+            table: Some(&query.table),
+        };
+        let found = catalogue::primary_keys(&self.catalogues(&caller).await?, &named);
+        self.table_info(&caller, found, request.into_inner())
+    }
+
+    async fn get_flight_info_exported_keys(
+        &self,
+        query: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let any = Named { catalog: None, schema: None, table: None };
+        let named = Named {
+            catalog: query.catalog.as_deref(),
+            schema: query.db_schema.as_deref(),
+            table: Some(&query.table),
+        };
+        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &any, &named);
+        self.table_info(&caller, found, request.into_inner())
+    }
+
+    async fn get_flight_info_imported_keys(
+        &self,
+        query: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let any = Named { catalog: None, schema: None, table: None };
+        let named = Named {
+            catalog: query.catalog.as_deref(),
+            schema: query.db_schema.as_deref(),
+            table: Some(&query.table),
+        };
+        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &named, &any);
+        self.table_info(&caller, found, request.into_inner())
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        query: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let from = Named {
+            catalog: query.fk_catalog.as_deref(),
+            schema: query.fk_db_schema.as_deref(),
+            table: Some(&query.fk_table),
+        };
+        let to = Named {
+            catalog: query.pk_catalog.as_deref(),
+            schema: query.pk_db_schema.as_deref(),
+            table: Some(&query.pk_table),
+        };
+        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &from, &to);
+        self.table_info(&caller, found, request.into_inner())
+    }
+
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let types = catalogue::types().map_err(|error| fault(&error))?;
+        self.table_info(&caller, query.into_builder(&types).build(), request.into_inner())
+    }
+
+    async fn do_action_create_prepared_statement(
+        &self,
+        query: ActionCreatePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        let caller = self.caller(&request).await?;
+        // What does not read as SQL is for the gate to refuse, as it does everywhere.
+        let count = parameters::count(&query.query).unwrap_or(0);
+        if count > PARAMETERS_MAX {
+            return Err(Status::invalid_argument(format!(
+                "a statement takes at most {PARAMETERS_MAX} values"
+            )));
+        }
+        // With values yet to come, what the answer looks like is not known.
+        let dataset_schema = if count == 0 {
+            let asked = self.request(&query.query, &caller, &request)?;
+            ipc(&*self.preview(&caller, &asked).await?)?
+        } else {
+            Bytes::new()
+        };
+        let parameter = |i| Field::new(format!("${}", i + 1), DataType::Utf8, true);
+        let parameter_schema = ipc(&Schema::new((0..count).map(parameter).collect::<Vec<_>>()))?;
+        let handle = crate::random_id();
+        let statement = Statement { sql: query.query, values: vec![] };
+        self.given.statements.put(handle.clone(), &caller.login, statement).map_err(full)?;
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: handle.into_bytes().into(),
+            dataset_schema,
+            parameter_schema,
+        })
+    }
+
+    async fn do_action_close_prepared_statement(
+        &self,
+        query: ActionClosePreparedStatementRequest,
+        request: Request<Action>,
+    ) -> Result<(), Status> {
+        let caller = self.caller(&request).await?;
+        self.given.statements.take(&text(&query.prepared_statement_handle), &caller.login);
+        Ok(())
+    }
+
+    async fn do_put_prepared_statement_query(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        let caller = self.caller(&request).await?;
+        let mut batches = FlightRecordBatchStream::new_from_flight_data(
+            request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status))),
+        );
+        let unread = |_| Status::invalid_argument("the values do not read as Arrow");
+        let mut bound = None;
+        while let Some(batch) = batches.next().await.transpose().map_err(unread)? {
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            if bound.is_some() {
+                return Err(Status::invalid_argument(
+                    "bind one row of values: each question is asked by itself",
+                ));
+            }
+            bound = Some(values::of(&batch).map_err(Status::invalid_argument)?);
+        }
+        let bound = bound.ok_or_else(|| Status::invalid_argument("no values were bound"))?;
+        let handle = text(&query.prepared_statement_handle);
+        self.given
+            .statements
+            .with(&handle, &caller.login, |statement| statement.values = bound)
+            .ok_or_else(no_statement)?;
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(query.prepared_statement_handle) })
+    }
+
+    async fn do_action_fallback(&self, request: Request<Action>) -> Result<Response<Acted>, Status> {
+        let caller = self.caller(&request).await?;
+        let (cookie, mut options) = (cookie(&request), self.session(&caller, &request));
+        let mut set_cookie = None;
+        let action = request.into_inner();
+        let unread = |_| Status::invalid_argument("the action does not read");
+        let body = match action.r#type.as_str() {
+            "SetSessionOptions" => {
+                let asked = session::SetRequest::decode(action.body).map_err(unread)?;
+                let mut errors = HashMap::new();
+                for (name, value) in asked.options {
+                    if options::set(&mut options, &name, &value.text()).is_err() {
+                        errors.insert(name, session::Error { value: session::INVALID_NAME });
+                    }
+                }
+                let id = cookie.clone().unwrap_or_else(crate::random_id);
+                self.given.options.put(id.clone(), &caller.login, options).map_err(full)?;
+                set_cookie = Some(format!("{COOKIE}={id}; Secure; HttpOnly; SameSite=Strict"));
+                session::SetResult { errors }.encode_to_vec()
+            }
+            "GetSessionOptions" => {
+                let value = |text| session::Value { value: Some(session::OneOf::Text(text)) };
+                let options = options.into_iter().map(|(name, text)| (name, value(text))).collect();
+                session::GetResult { options }.encode_to_vec()
+            }
+            "CloseSession" => {
+                if let Some(id) = cookie {
+                    self.given.options.take(&id, &caller.login);
+                }
+                session::CloseResult { status: session::CLOSED }.encode_to_vec()
+            }
+            other => {
+                return Err(refused(&format!("the action `{}`", other.chars().take(64).collect::<String>())));
+            }
+        };
+        let result = arrow_flight::Result { body: body.into() };
+        let stream: Acted = Box::pin(futures::stream::iter([Ok(result)]));
+        let mut response = Response::new(stream);
+        if let Some(set_cookie) = set_cookie.and_then(|cookie| MetadataValue::try_from(cookie).ok()) {
+            response.metadata_mut().insert("set-cookie", set_cookie);
+        }
+        Ok(response)
+    }
+
+    async fn do_exchange_fallback(
+        &self,
+        request: Request<Streaming<arrow_flight::FlightData>>,
+    ) -> Result<Response<<Self as FlightService>::DoExchangeStream>, Status> {
+        self.caller(&request).await?;
+        Err(refused("DoExchange"))
+    }
+
+    async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
+}
+
+/// The session that a call says it belongs to.
+fn cookie<T>(call: &Request<T>) -> Option<String> {
+    let cookies = call.metadata().get_all("cookie").into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut own = pairs.filter(|(name, value)| *name == COOKIE && value.len() == 32);
+    own.next().map(|(_, value)| value.to_owned())
+}
+
+fn no_statement() -> Status {
+    Status::not_found("this prepared statement is closed, or not yours")
+}
+
+fn ipc(schema: &Schema) -> Result<Bytes, Status> {
+    let options = arrow::ipc::writer::IpcWriteOptions::default();
+    let message: IpcMessage = SchemaAsIpc::new(schema, &options)
+        .try_into()
+        .map_err(|error: arrow::error::ArrowError| fault(&error))?;
+    Ok(message.0)
+}
+
+/// Messages of Flight.proto that arrow-flight has no types for.
+mod session {
+    use std::collections::HashMap;
+
+    /// `SetSessionOptionsResult.ErrorValue`.
+    pub(super) const INVALID_NAME: i32 = 1;
+    /// `CloseSessionResult.Status`.
+    pub(super) const CLOSED: i32 = 1;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Value {
+        #[prost(oneof = "OneOf", tags = "1, 2, 3, 4, 5")]
+        pub(super) value: Option<OneOf>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub(super) enum OneOf {
+        #[prost(string, tag = "1")]
+        Text(String),
+        #[prost(bool, tag = "2")]
+        Flag(bool),
+        #[prost(sfixed64, tag = "3")]
+        Whole(i64),
+        #[prost(double, tag = "4")]
+        Number(f64),
+        #[prost(message, tag = "5")]
+        Texts(Texts),
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Texts {
+        #[prost(string, repeated, tag = "1")]
+        pub(super) values: Vec<String>,
+    }
+
+    impl Value {
+        /// As an option takes it.
+        pub(super) fn text(&self) -> String {
+            match &self.value {
+                None => String::new(),
+                Some(OneOf::Text(text)) => text.clone(),
+                Some(OneOf::Flag(flag)) => flag.to_string(),
+                Some(OneOf::Whole(number)) => number.to_string(),
+                Some(OneOf::Number(number)) => number.to_string(),
+                Some(OneOf::Texts(texts)) => texts.values.join(" "),
+            }
+        }
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct SetRequest {
+        #[prost(map = "string, message", tag = "1")]
+        pub(super) options: HashMap<String, Value>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Error {
+        #[prost(int32, tag = "1")]
+        pub(super) value: i32,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct SetResult {
+        #[prost(map = "string, message", tag = "1")]
+        pub(super) errors: HashMap<String, Error>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct GetResult {
+        #[prost(map = "string, message", tag = "1")]
+        pub(super) options: HashMap<String, Value>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct CloseResult {
+        #[prost(int32, tag = "1")]
+        pub(super) status: i32,
+    }
+}

@@ -1,0 +1,160 @@
+//! [`bind`]: both ports, until the signal to stop.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use gate::Enclave;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+
+use crate::app::App;
+use crate::config::{Config, LogFormat};
+use crate::tls::{self, TlsError};
+use crate::{flight, http};
+
+/// Why the enclave is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, io::Error),
+    /// A certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// While serving.
+    #[error("cannot go on serving: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Bytes of a request's headers at most.
+const HEADERS_MAX: usize = 64 * 1024;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+
+/// Two ports that are taken.
+pub struct Serving {
+    app: App,
+    http: TcpListener,
+    flight: TcpListener,
+    http_tls: Option<RustlsConfig>,
+    flight_tls: Option<RustlsConfig>,
+}
+
+/// Takes both ports, with their certificates, so that a mistake shows before anything is served.
+pub fn bind(home: &Path, enclave: Enclave, mut config: Config) -> Result<Serving, ServeError> {
+    let listen = |address: SocketAddr| -> Result<(TcpListener, SocketAddr), ServeError> {
+        let failed = |error| ServeError::Bind(address, error);
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let taken = listener.local_addr().map_err(failed)?;
+        Ok((listener, taken))
+    };
+    let http_tls = tls::server(home, &config, &["h2", "http/1.1"])?;
+    let flight_tls = tls::server(home, &config, &["h2"])?;
+    let (http, address) = listen(config.http)?;
+    config.http = address;
+    let (flight, address) = listen(config.flight)?;
+    config.flight = address;
+    Ok(Serving { app: App::new(enclave, config), http, flight, http_tls, flight_tls })
+}
+
+impl Serving {
+    /// The configuration, with the ports that the system chose.
+    pub fn config(&self) -> &Config {
+        &self.app.config
+    }
+
+    /// Serves until SIGTERM or SIGINT; then lets what runs end, for as long as the configuration says.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Serving { app, http, flight, http_tls, flight_tls } = self;
+        lines(&app.config);
+        let patience = Duration::from_secs(app.config.limits.shutdown_seconds);
+        let arrival = Duration::from_secs(app.config.limits.request_seconds);
+        let handles = [Handle::new(), Handle::new()];
+        let (stop, stopping) = (handles.clone(), app.clone());
+        tokio::spawn(async move {
+            stop_signal().await;
+            stopping.stopping.store(true, Ordering::Relaxed);
+            tracing::info!("stopping");
+            stop.iter().for_each(|handle| handle.graceful_shutdown(Some(patience)));
+        });
+        let [http_handle, flight_handle] = handles;
+        let (http, flight) = tokio::join!(
+            port(http, http_tls, http_handle, arrival, http::router(app.clone())),
+            port(flight, flight_tls, flight_handle, arrival, flight::router(&app)),
+        );
+        http?;
+        flight?;
+        // Questions that nobody waits for at a port: jobs, and calls that were broken off.
+        let until = Instant::now() + patience;
+        while app.door.running() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Serves one port, with or without TLS. A client has `arrival` to send its headers.
+async fn port(
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+    arrival: Duration,
+    router: Router,
+) -> io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    match tls {
+        Some(tls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+            bound(server.http_builder(), arrival);
+            server.serve(service).await
+        }
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            bound(server.http_builder(), arrival);
+            server.serve(service).await
+        }
+    }
+}
+
+/// How long a client may take, and how much it may hold open.
+fn bound(builder: &mut Builder<TokioExecutor>, arrival: Duration) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(arrival).max_buf_size(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(arrival)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADERS_MAX as u32);
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminated) => terminated.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
+}
+
+/// Lines of the process, to standard error.
+fn lines(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(format!("off,server={}", config.log.level.name()));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // A second server in one process writes as the first does.
+    let _ = match config.log.format {
+        LogFormat::Text => lines.with_ansi(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+}
