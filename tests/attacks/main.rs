@@ -5,3 +5,4 @@ mod generated;
 mod neighbours;
 mod oracles;
 mod poisoned;
+mod served;

@@ -113,3 +113,15 @@ fn passkeys_as_second_factor() {
             .env("ENCLAVE_PASSWORD", PASSWORD),
     );
 }
+
+/// What drivers call in their order, and every attack on tickets, statements, sessions and messages.
+#[test]
+fn flight_sql_by_drivers_and_attackers() {
+    succeeds(
+        Command::new(installed("clients", "python"))
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "flight.py"])
+            .current_dir(repository().join("tests/server"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("ENCLAVE_BIN", env!("CARGO_BIN_EXE_enclave")),
+    );
+}

@@ -166,7 +166,7 @@ fn who_is_not_let_in_learns_nothing() {
     let ask = |id: &str| {
         let body = json!({ "memorandum": id, "sql": "SELECT COUNT(*) FROM results" });
         let answer = served.send("POST", "/api/v1/questions", &token, &body);
-        (answer.status, answer.json()["code"].clone())
+        (answer.status, answer.json()["detail"].clone())
     };
     assert_eq!(ask("other-1"), ask("no-such"));
 

@@ -1,7 +1,7 @@
 //! [`Enclave::ask`]: the way of one question.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use disclosure_rules::measure::{CONFIDENCE, GroupKeys, Guarantee};
 use disclosure_rules::rules::TierRules;
@@ -133,7 +133,7 @@ impl Enclave {
             }),
         };
         // Both moments are told in the receipt: between them is a whole number of steps of the grid, not how long it took.
-        let asked = self.now();
+        let (asked, begun) = (self.now(), Instant::now());
         let charge = self.ledger.debit(asked, &question, priced.loss).map_err(|error| match error {
             DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
             DebitError::Ledger(LedgerError::NotApproved(id)) => Failure::Waiting(Waiting::used(id)),
@@ -150,6 +150,10 @@ impl Enclave {
         let grid = Duration::from_millis(rules.limits.time_grid_ms);
         let took = (self.now() - asked).to_std().unwrap_or_default();
         let released = asked + on_grid(took, grid);
+        if !self.at_machine {
+            // Also the order of leaves says nothing of how long it took.
+            tokio::time::sleep_until((begun + on_grid(begun.elapsed(), grid)).into()).await;
+        }
         let disclosure = self.ledger.record(released, &key, facts, &body)?;
         self.told(agreement, &plan, &priced, recorded, &disclosure, false)
     }

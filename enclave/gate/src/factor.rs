@@ -55,7 +55,8 @@ impl Enclave {
         } else if !self.factor_shown(&caller.login)? {
             return Err(ActError::Denied(PasskeyError::ShowFirst.to_string()));
         }
-        Ok(self.new_factor(&owner, ledger::Stamp { at: self.now(), by: Some(&owner) })?.0)
+        let by = caller.people.iter().next().map(String::as_str);
+        Ok(self.new_factor(&owner, ledger::Stamp { at: self.now(), by })?.0)
     }
 
     /// Takes a code of the caller's: they show anew who they are.
@@ -96,7 +97,9 @@ impl Enclave {
         let sealed = hex::decode(&factor.sealed).map_err(|_| unreadable())?;
         let secret = self.vault.open_small(&purpose(person), &sealed).ok_or_else(unreadable)?;
         let totp = totp(secret.to_vec(), person).ok_or_else(unreadable)?;
-        let stamp = ledger::Stamp { at: now, by: Some(actor) };
+        // A log-in is nobody by itself: its leaf says for whom it stands.
+        let by = Some(actor).filter(|actor| !actor.starts_with('@'));
+        let stamp = ledger::Stamp { at: now, by };
         let Some(step) = step_of(&totp, code, now.timestamp().unsigned_abs()) else {
             self.ledger.wrong_code(stamp, person)?;
             return Err(FactorError::Wrong.into());

@@ -38,29 +38,25 @@ impl Enclave {
         before: Option<u64>,
         count: usize,
     ) -> Result<Vec<Asked>, LedgerError> {
-        let mut entries = self.ledger.statement(memorandum)?;
-        entries.retain(|entry| {
-            entry.kind == LeafKind::Question && before.is_none_or(|before| entry.leaf < before)
-        });
-        let newest = entries.into_iter().rev().take(count);
-        newest
-            .map(|entry| {
-                let leaf = self.ledger.leaf(entry.leaf)?;
-                let facts: Value =
-                    leaf.and_then(|leaf| serde_json::from_str(&leaf.body).ok()).unwrap_or_default();
-                let text = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();
-                Ok(Asked {
-                    leaf: entry.leaf,
-                    at: entry.at,
-                    person: entry.person.unwrap_or_default(),
-                    sql: text("sql"),
-                    purpose: text("purpose"),
-                    question: entry.question.unwrap_or_default(),
-                    rho: entry.rho.get(),
-                    release: entry.release,
-                })
-            })
-            .collect()
+        let asked = self.ledger.asked(memorandum, before, count)?.into_iter();
+        asked.filter_map(|(leaf, release)| self.asked_at(leaf, release).transpose()).collect()
+    }
+
+    /// A question as its leaf states it.
+    fn asked_at(&self, leaf: u64, release: Option<u64>) -> Result<Option<Asked>, LedgerError> {
+        let Some(leaf) = self.ledger.leaf(leaf)? else { return Ok(None) };
+        let facts: Value = serde_json::from_str(&leaf.body).unwrap_or_default();
+        let text = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();
+        Ok(Some(Asked {
+            leaf: leaf.index,
+            at: leaf.at,
+            person: text("person"),
+            sql: text("sql"),
+            purpose: text("purpose"),
+            question: text("question"),
+            rho: facts["rho_micro"].as_u64().unwrap_or_default() as f64 / 1e6,
+            release,
+        }))
     }
 
     /// The memorandum of the release at leaf `index`.

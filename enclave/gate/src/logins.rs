@@ -236,7 +236,7 @@ impl Enclave {
     }
 
     /// A member of the board has a log-in of their own: who decides does not also ask, sign or ingest.
-    fn check_apart(&self, person: &str, others: &BTreeSet<String>) -> Result<(), EntryError> {
+    pub(crate) fn check_apart(&self, person: &str, others: &BTreeSet<String>) -> Result<(), EntryError> {
         let mut board = self.is_board(person)?;
         for other in others.iter().filter(|other| *other != person) {
             board = board || self.is_board(other)?;
@@ -300,10 +300,10 @@ impl Enclave {
         let shown = self.show_password(name, password)?;
         let key = factor_owner(name);
         let codes = self.ledger.factor(&key)?;
-        let wanted = codes.as_ref().is_some_and(|factor| factor.confirmed) || self.has_passkeys(name)?;
+        // Codes count from when they are enrolled: new ones in place of those before leave no gap. The first confirms them.
+        let wanted = codes.is_some() || self.has_passkeys(name)?;
         match code {
-            // Also the first one, which confirms codes that a steward enrolled for who has lost their passkeys.
-            Some(code) if wanted && codes.is_some() => {
+            Some(code) if codes.is_some() => {
                 self.use_code(&key, &key, code).map_err(|_| EntryError::Wrong)?;
             }
             _ if wanted => return Err(EntryError::Wrong),
@@ -367,9 +367,9 @@ impl Enclave {
 
     /// Ends every session and token of a person, as a steward does when something was lost.
     pub fn end_access(&self, person: &str) -> Result<bool, EntryError> {
-        self.permitted(Action::InvitePeople)?;
+        let actor = self.permitted(Action::InvitePeople)?;
         let Some(login) = self.ledger.login_of_person(person)? else { return Ok(false) };
-        self.ledger.end_secrets(self.now(), &login)?;
+        self.ledger.end_secrets(self.stamp(&actor), &login)?;
         Ok(true)
     }
 
@@ -420,8 +420,9 @@ impl Enclave {
             return Err(EntryError::Wrong);
         }
         let hash = self.new_password(&caller.login, new)?;
-        self.ledger.set_password(&caller.login, &hash)?;
-        Ok(self.ledger.end_secrets(self.now(), &caller.login)?)
+        let stamp = Stamp { at: self.now(), by: caller.people.iter().next().map(String::as_str) };
+        self.ledger.set_password(stamp, &caller.login, &hash)?;
+        Ok(self.ledger.end_secrets(stamp, &caller.login)?)
     }
 
     fn is_good(&self, secret: &Secret) -> bool {

@@ -20,6 +20,9 @@ pub enum Parameter {
     Date(String),
 }
 
+/// Bytes of a statement with its values: what a question may have.
+pub const LENGTH_MAX: usize = 20_000;
+
 /// Why parameters and statement do not go together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ParameterError {
@@ -32,6 +35,9 @@ pub enum ParameterError {
     /// Neither `?` nor `$1`.
     #[error("parameters are written `?`, or `$1`, `$2`, …")]
     Form,
+    /// Before or after its values are put in.
+    #[error("a question is at most {LENGTH_MAX} bytes long, with its values")]
+    Long,
     /// NaN or infinite.
     #[error("a number that is bound is finite")]
     NotFinite,
@@ -61,6 +67,9 @@ pub fn bind(sql: &str, values: &[Parameter]) -> Result<String, ParameterError> {
         match token {
             Token::Placeholder(name) => bound += &literal(&values[place(&name, &mut next)?])?,
             other => bound += &other.to_string(),
+        }
+        if bound.len() > LENGTH_MAX {
+            return Err(ParameterError::Long);
         }
     }
     Ok(bound)
@@ -121,5 +130,7 @@ mod tests {
         assert_eq!(bind("a = $0", &[Parameter::Null]), Err(ParameterError::Form));
         assert_eq!(bind("a = ?", &[Parameter::Number(f64::NAN)]), Err(ParameterError::NotFinite));
         assert_eq!(count("a = 'open"), Err(ParameterError::Sql));
+        let many = "$1,".repeat(100);
+        assert_eq!(bind(&many, &[Parameter::Text("x".repeat(1_000))]), Err(ParameterError::Long));
     }
 }

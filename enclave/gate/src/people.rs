@@ -251,6 +251,15 @@ impl Enclave {
         let was = before.as_ref().is_some_and(|person| person.holds(PersonRole::Board));
         let is = roles.is_some_and(|roles| roles.contains(&PersonRole::Board));
         let has_board = self.ledger.people()?.iter().any(|person| person.holds(PersonRole::Board));
+        if is
+            && let Some(login) = self.ledger.login_of_person(id)?
+            && let Some(login) = self.ledger.login(&login)?
+            && login.people.len() > 1
+        {
+            return Err(ActError::Denied(format!(
+                "`{id}` shares a log-in with others: a member of the board has one of their own"
+            )));
+        }
         if was != is && has_board && self.ledger.founded()? {
             let names: Vec<_> = roles.into_iter().flatten().map(|role| role.name()).collect();
             let reason = format!("`{id}` {} the board", if is { "joins" } else { "leaves" });

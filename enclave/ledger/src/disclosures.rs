@@ -96,6 +96,28 @@ impl Ledger {
         })
     }
 
+    /// Leaves of the questions under a memorandum with those of their releases, the newest first: at most `count` of those
+    /// before leaf `before`.
+    pub fn asked(
+        &self,
+        memorandum: &str,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<Vec<(u64, Option<u64>)>, LedgerError> {
+        self.read(|transaction| {
+            let query = "SELECT question.leaf, disclosure.leaf FROM question
+                         LEFT JOIN disclosure ON disclosure.question = question.leaf
+                         WHERE question.memorandum = ?1 AND question.leaf < ?2
+                         ORDER BY question.leaf DESC LIMIT ?3";
+            let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            let mut statement = transaction.prepare(query)?;
+            let rows = statement
+                .query_map(params![memorandum, before, count], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// The newest answer on record to the same question.
     pub fn replay(&self, key: &ReplayKey<'_>) -> Result<Option<Disclosure>, LedgerError> {
         self.read(|transaction| {

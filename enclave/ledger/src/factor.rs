@@ -4,10 +4,11 @@
 
 use chrono::{DateTime, Duration, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::documents::object;
 use crate::log::{LeafKind, LogPosition};
+use crate::logins::people_of;
 use crate::people::{read_time, time_text};
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError};
@@ -53,7 +54,7 @@ impl Ledger {
     ) -> Result<LogPosition, LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
-            let own = object(json!({ "act": "factor", "person": person }));
+            let own = whose(&writer.transaction, person, json!({ "act": "factor" }))?;
             let position = writer.leaf(stamp, LeafKind::People, own, json!({}))?;
             writer.transaction.execute(
                 "INSERT INTO factor (person, sealed) VALUES (?1, ?2)
@@ -88,7 +89,7 @@ impl Ledger {
             if step <= factor.step {
                 return Ok(CodeUse::UsedUp);
             }
-            let own = object(json!({ "person": person, "outcome": "passed" }));
+            let own = whose(&writer.transaction, person, json!({ "outcome": "passed" }))?;
             let position = writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
             let update =
                 "UPDATE factor SET confirmed = 1, step = ?2, wrong = 0, locked = NULL WHERE person = ?1";
@@ -109,7 +110,7 @@ impl Ledger {
             let wrong = factor.wrong + 1;
             let locked = wrong >= WRONG_CODES;
             let outcome = if locked { "locked" } else { "wrong" };
-            let own = object(json!({ "person": person, "outcome": outcome }));
+            let own = whose(&writer.transaction, person, json!({ "outcome": outcome }))?;
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
             let until = locked.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
             writer.transaction.execute(
@@ -135,6 +136,15 @@ impl Factor {
     pub fn is_locked(&self, now: DateTime<Utc>) -> bool {
         self.locked.is_some_and(|until| now < until)
     }
+}
+
+/// Says whose factor it is. The owner of a log-in's is `@LOGIN`, a word of its person's own: the log has people only.
+fn whose(connection: &Connection, owner: &str, mut own: Value) -> Result<Map<String, Value>, LedgerError> {
+    match owner.strip_prefix('@') {
+        Some(login) => own["people"] = people_of(connection, login)?.into(),
+        None => own["person"] = owner.into(),
+    }
+    Ok(object(own))
 }
 
 fn factor(connection: &Connection, person: &str) -> Result<Option<Factor>, LedgerError> {

@@ -217,11 +217,17 @@ impl Ledger {
     }
 
     /// Ends every session and token of a log-in.
-    pub fn end_secrets(&self, at: DateTime<Utc>, login: &str) -> Result<(), LedgerError> {
-        let update = "UPDATE secret SET ended = ?2
-                      WHERE owner = ?1 AND kind IN ('session', 'token') AND ended IS NULL";
-        self.lock().execute(update, params![login, time_text(at)])?;
-        Ok(())
+    pub fn end_secrets<'s>(&self, stamp: impl Into<Stamp<'s>>, login: &str) -> Result<(), LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let people = people_of(&writer.transaction, login)?;
+            let own = object(json!({ "act": "log-out", "people": people }));
+            writer.leaf(stamp, LeafKind::People, own, json!({}))?;
+            let update = "UPDATE secret SET ended = ?2
+                          WHERE owner = ?1 AND kind IN ('session', 'token') AND ended IS NULL";
+            writer.transaction.execute(update, params![login, time_text(stamp.at)])?;
+            Ok(())
+        })
     }
 
     /// Uses up an invitation: the person it is for is from now on behind that log-in, and behind no other.
@@ -291,10 +297,21 @@ impl Ledger {
     }
 
     /// Another password.
-    pub fn set_password(&self, name: &str, password: &str) -> Result<(), LedgerError> {
-        let update = "UPDATE login SET password = ?2, wrong = 0, locked = NULL WHERE name = ?1";
-        self.lock().execute(update, [name, password])?;
-        Ok(())
+    pub fn set_password<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        name: &str,
+        password: &str,
+    ) -> Result<(), LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let people = people_of(&writer.transaction, name)?;
+            let own = object(json!({ "act": "password", "people": people }));
+            writer.leaf(stamp, LeafKind::People, own, json!({}))?;
+            let update = "UPDATE login SET password = ?2, wrong = 0, locked = NULL WHERE name = ?1";
+            writer.transaction.execute(update, [name, password])?;
+            Ok(())
+        })
     }
 
     /// A log-in that succeeded: a leaf for everybody it stands for.
@@ -343,10 +360,17 @@ fn by_name(connection: &Connection, name: &str) -> Result<Option<LogIn>, LedgerE
     let found: Option<(Option<String>, Option<String>, Option<String>)> =
         connection.query_row(query, [name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
     let Some((password, subject, locked)) = found else { return Ok(None) };
-    let mut statement = connection.prepare("SELECT person FROM login_person WHERE login = ?1")?;
-    let people = statement.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let people = people_of(connection, name)?.into_iter().collect();
     let locked = locked.map(|until| read_time(&until)).transpose()?;
     Ok(Some(LogIn { name: name.to_owned(), password, subject, locked, people }))
+}
+
+/// Whom a log-in stands for.
+pub(crate) fn people_of(connection: &Connection, login: &str) -> Result<Vec<String>, LedgerError> {
+    let query = "SELECT person FROM login_person WHERE login = ?1 ORDER BY person";
+    let mut statement = connection.prepare(query)?;
+    let people = statement.query_map([login], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(people)
 }
 
 const SECRET: &str = "SELECT id, kind, owner, label, scope, issued, seen, expires, ended FROM secret";

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::documents::object;
 use crate::factor::{LOCKED_MINUTES, WRONG_CODES};
 use crate::log::{LeafKind, LogPosition};
+use crate::logins::people_of;
 use crate::people::{read_time, time_text};
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError};
@@ -90,7 +91,7 @@ impl Ledger {
             if of_login(&writer.transaction, new.login)?.len() >= PASSKEYS {
                 return Ok(PasskeyAdded::TooMany);
             }
-            let people = people(&writer.transaction, new.login)?;
+            let people = people_of(&writer.transaction, new.login)?;
             let own = object(json!({ "act": PASSKEY, "change": "added", "people": people }));
             writer.leaf(stamp, LeafKind::People, own, json!({}))?;
             writer.transaction.execute(
@@ -126,7 +127,7 @@ impl Ledger {
             if keep_one && kept.len() == 1 && !codes {
                 return Ok(PasskeyRemoved::Last);
             }
-            let people = people(&writer.transaction, login)?;
+            let people = people_of(&writer.transaction, login)?;
             let own = object(json!({ "act": PASSKEY, "change": "removed", "people": people }));
             writer.leaf(stamp, LeafKind::People, own, json!({}))?;
             writer.transaction.execute("DELETE FROM passkey WHERE id = ?1", [id])?;
@@ -154,7 +155,7 @@ impl Ledger {
             if replaced == 0 {
                 return Ok(None);
             }
-            let people = people(&writer.transaction, &before.login)?;
+            let people = people_of(&writer.transaction, &before.login)?;
             let own = object(json!({ "people": people, "outcome": "passed", "method": PASSKEY }));
             let position = writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
             writer.transaction.execute(
@@ -175,7 +176,7 @@ impl Ledger {
             let wrong = before + 1;
             let locked = wrong >= WRONG_CODES;
             let outcome = if locked { "locked" } else { "wrong" };
-            let people = people(&writer.transaction, login)?;
+            let people = people_of(&writer.transaction, login)?;
             let own = object(json!({ "people": people, "outcome": outcome, "method": PASSKEY }));
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
             let until = locked.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
@@ -191,13 +192,6 @@ impl Ledger {
 /// Whose second factor it is among those of people.
 fn owner(login: &str) -> String {
     format!("@{login}")
-}
-
-fn people(connection: &Connection, login: &str) -> Result<Vec<String>, LedgerError> {
-    let query = "SELECT person FROM login_person WHERE login = ?1 ORDER BY person";
-    let mut statement = connection.prepare(query)?;
-    let people = statement.query_map([login], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(people)
 }
 
 fn of_login(connection: &Connection, login: &str) -> Result<Vec<KeptPasskey>, LedgerError> {

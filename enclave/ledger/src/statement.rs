@@ -93,7 +93,9 @@ impl Ledger {
                     }
                     LeafKind::Release => {
                         let question = facts["question_leaf"].as_u64();
-                        if let Some(entry) = entries.iter_mut().find(|entry| Some(entry.leaf) == question) {
+                        if let Some(entry) =
+                            entries.iter_mut().rev().find(|entry| Some(entry.leaf) == question)
+                        {
                             entry.release = Some(leaf.index);
                         }
                     }

@@ -104,8 +104,11 @@ impl Door {
             let wanted = if request.preview { "preview" } else { "ask" };
             return Err(NotAnswered::NotYours(format!("this token was made without the scope `{wanted}`")));
         }
-        // One answer for a memorandum of others and for one that is not there: the gate's own.
-        request.person = Some(caller.under(&request.memorandum).unwrap_or("nobody").to_owned());
+        // One answer for a memorandum of others and for one that is not there: the gate's own of the latter.
+        match caller.under(&request.memorandum) {
+            Some(person) => request.person = Some(person.to_owned()),
+            None => request.memorandum = String::new(),
+        }
         let asked = Instant::now();
         let places = tokio::select! {
             biased;
@@ -127,7 +130,7 @@ impl Door {
         }
     }
 
-    /// On a thread that may block, as the ledger waits for its disk; held back to the grid if rows were read.
+    /// On a thread that may block, as the ledger waits for its disk. Refusals are held back to the grid.
     async fn run(&self, request: Request, asked: Instant) -> Result<Answered, NotAnswered> {
         let enclave = self.0.enclave.clone();
         let here = tokio::runtime::Handle::current();
@@ -140,8 +143,8 @@ impl Door {
             Ok((grid, answered)) => (grid?, answered),
             Err(_) => (Duration::ZERO, Err(gate::ask::engine_failed())),
         };
-        let replayed = answered.as_ref().is_ok_and(|answered| answered.replayed);
-        if reads && !replayed && !grid.is_zero() {
+        // What was answered was held already, before it was recorded.
+        if reads && answered.is_err() && !grid.is_zero() {
             tokio::time::sleep_until(asked + gate::ask::on_grid(asked.elapsed(), grid)).await;
         }
         Ok(answered?)

@@ -62,9 +62,14 @@ pub(crate) fn run(home: &Path, args: &People) -> Done {
         }
         PeopleCommand::Factor { command: FactorCommand::Enrol { id } } => {
             let (uri, place) = open(home)?.enrol_factor(id)?;
+            let then = if id.starts_with('@') {
+                "the first code at log-in confirms it".to_owned()
+            } else {
+                format!("then: enclave people factor confirm {id} CODE")
+            };
+            let index = place.index;
             say(&format!(
-                "give this to {id} alone, for an authenticator; it is not shown again (log {})\nthen: enclave people factor confirm {id} CODE",
-                place.index
+                "give this to {id} alone, for an authenticator; it is not shown again (log {index})\n{then}"
             ));
             put(format!("{uri}\n").as_bytes())
         }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tonic::service::Routes;
@@ -57,7 +58,8 @@ const METHODS: [&str; 10] = [
 async fn noted(State(app): State<App>, request: Request, next: Next) -> Response {
     let method = request.uri().path().strip_prefix("/arrow.flight.protocol.FlightService/");
     let method = METHODS.into_iter().find(|known| method == Some(known)).unwrap_or("-");
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    plainly(&mut response);
     // A call that is refused at once has its status in the headers; else it is told at the end.
     let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok()?.parse().ok());
     let status: u16 = code.unwrap_or(0);
@@ -65,4 +67,17 @@ async fn noted(State(app): State<App>, request: Request, next: Next) -> Response
     app.metrics.requests.get_or_create(&ended).inc();
     tracing::info!(method, status, "call");
     response
+}
+
+/// Puts what arrow-flight says of messages that do not read in our own words, as a mistake of the caller's.
+fn plainly(response: &mut Response) {
+    let headers = response.headers_mut();
+    let told = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (status, message) = (told("grpc-status"), told("grpc-message"));
+    let unread = ["ParseError", "DecodeError", "Unable%20to", "Unhandled%20Error"];
+    if ["3", "12", "13"].contains(&status) && unread.iter().any(|words| message.contains(words)) {
+        let words = HeaderValue::from_static("the%20message%20does%20not%20read%20as%20Flight%20SQL");
+        headers.insert("grpc-status", HeaderValue::from_static("3"));
+        headers.insert("grpc-message", words);
+    }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
@@ -25,7 +24,7 @@ use arrow_flight::{
     SchemaAsIpc, Ticket,
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use gate::logins::{Caller, Scope};
 use gate::{Failure, encode, parameters};
 use prost::Message;
@@ -79,8 +78,9 @@ impl Service {
 
     /// Options of the session that a call belongs to by its cookie.
     fn session<T>(&self, caller: &Caller, call: &Request<T>) -> options::Named {
-        let kept = cookie(call)
-            .and_then(|id| self.given.options.with(&id, &caller.login, |options| options.clone()));
+        let kept = cookie(call).and_then(|id| {
+            self.given.options.with(&(caller.login.clone(), id), &caller.login, |options| options.clone())
+        });
         kept.unwrap_or_default()
     }
 
@@ -401,6 +401,9 @@ impl FlightSqlService for Service {
         };
         let parameter = |i| Field::new(format!("${}", i + 1), DataType::Utf8, true);
         let parameter_schema = ipc(&Schema::new((0..count).map(parameter).collect::<Vec<_>>()))?;
+        if query.query.len() > parameters::LENGTH_MAX {
+            return Err(Status::invalid_argument(parameters::ParameterError::Long.to_string()));
+        }
         let handle = crate::random_id();
         let statement = Statement { sql: query.query, values: vec![] };
         self.given.statements.put(handle.clone(), &caller.login, statement).map_err(full)?;
@@ -427,23 +430,7 @@ impl FlightSqlService for Service {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let caller = self.caller(&request).await?;
-        let mut batches = FlightRecordBatchStream::new_from_flight_data(
-            request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status))),
-        );
-        let unread = |_| Status::invalid_argument("the values do not read as Arrow");
-        let mut bound = None;
-        while let Some(batch) = batches.next().await.transpose().map_err(unread)? {
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            if bound.is_some() {
-                return Err(Status::invalid_argument(
-                    "bind one row of values: each question is asked by itself",
-                ));
-            }
-            bound = Some(values::of(&batch).map_err(Status::invalid_argument)?);
-        }
-        let bound = bound.ok_or_else(|| Status::invalid_argument("no values were bound"))?;
+        let bound = values::read(request.into_inner()).await?;
         let handle = text(&query.prepared_statement_handle);
         self.given
             .statements
@@ -468,18 +455,25 @@ impl FlightSqlService for Service {
                     }
                 }
                 let id = cookie.clone().unwrap_or_else(crate::random_id);
-                self.given.options.put(id.clone(), &caller.login, options).map_err(full)?;
+                self.given
+                    .options
+                    .put((caller.login.clone(), id.clone()), &caller.login, options)
+                    .map_err(full)?;
                 set_cookie = Some(format!("{COOKIE}={id}; Secure; HttpOnly; SameSite=Strict"));
                 session::SetResult { errors }.encode_to_vec()
             }
             "GetSessionOptions" => {
                 let value = |text| session::Value { value: Some(session::OneOf::Text(text)) };
+                // What tools call it.
+                if let Some(memorandum) = options.get("memorandum").cloned() {
+                    options.insert("catalog".to_owned(), memorandum);
+                }
                 let options = options.into_iter().map(|(name, text)| (name, value(text))).collect();
                 session::GetResult { options }.encode_to_vec()
             }
             "CloseSession" => {
                 if let Some(id) = cookie {
-                    self.given.options.take(&id, &caller.login);
+                    self.given.options.take(&(caller.login.clone(), id), &caller.login);
                 }
                 session::CloseResult { status: session::CLOSED }.encode_to_vec()
             }

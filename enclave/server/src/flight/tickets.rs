@@ -12,8 +12,9 @@ use gate::parameters::Parameter;
 const TICKET: Duration = Duration::from_secs(60);
 /// For how long a prepared statement is kept without being used.
 const STATEMENT: Duration = Duration::from_secs(3600);
-/// How many of each are kept; more are refused.
-const MOST: usize = 100_000;
+/// How many of each are kept, in all and of one log-in; more are refused.
+const MOST: usize = 20_000;
+const MOST_OF_ONE: usize = 2_000;
 
 /// A statement with what was bound to it.
 #[derive(Debug, Clone)]
@@ -46,10 +47,12 @@ impl<K: Hash + Eq, V> Kept<K, V> {
     pub(super) fn put(&self, key: K, owner: &str, value: V) -> Result<(), Full> {
         let now = Instant::now();
         let mut entries = self.entries();
-        if entries.len() >= MOST {
+        let own =
+            |entries: &HashMap<K, Entry<V>>| entries.values().filter(|entry| entry.owner == owner).count();
+        if entries.len() >= MOST_OF_ONE {
             entries.retain(|_, entry| entry.until > now);
         }
-        if entries.len() >= MOST {
+        if entries.len() >= MOST || (entries.len() >= MOST_OF_ONE && own(&entries) >= MOST_OF_ONE) {
             return Err(Full);
         }
         entries.insert(key, Entry { owner: owner.to_owned(), until: now + self.life, value });
@@ -84,8 +87,8 @@ pub(super) struct Given {
     /// Tables, of answers and of the catalogue.
     pub(super) tickets: Kept<String, RecordBatch>,
     pub(super) statements: Kept<String, Statement>,
-    /// By the cookie of the session.
-    pub(super) options: Kept<String, BTreeMap<String, String>>,
+    /// By log-in and cookie of the session.
+    pub(super) options: Kept<(String, String), BTreeMap<String, String>>,
 }
 
 impl Default for Given {

@@ -19,8 +19,21 @@ pub(super) fn router() -> Router<App> {
 /// How a secret for the set-up begins.
 const SET_UP: &str = "enclave-set-up-";
 
-async fn ask(Path(secret): Path<String>) -> Response {
-    page(StatusCode::OK, form(&secret, None))
+async fn ask(State(app): State<App>, Path(secret): Path<String>) -> Response {
+    let providers: Vec<&str> = app.config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let elsewhere = html! {
+        @if !secret.starts_with(SET_UP) {
+            @for name in providers {
+                p { a href=(format!("/oidc/{name}/login?invitation={}", encoded(&secret))) { "Join with · 連携ログイン: " (name) } }
+            }
+        }
+    };
+    page(StatusCode::OK, html! { (form(&secret, None)) (elsewhere) })
+}
+
+/// As a part of an address.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 #[derive(Deserialize)]

@@ -91,7 +91,7 @@ async fn reads_log<T: Send + 'static>(
     Ok(read)
 }
 
-/// The disclosure log, leaf by leaf; for steward and board.
+/// The disclosure log, leaf by leaf; for steward, custodian and board.
 #[utoipa::path(get, path = "/log", tag = "log", params(Which),
     responses((status = 200, body = Leaves), (status = 400, body = Problem), (status = 401, body = Problem),
               (status = 403, body = Problem), (status = 429, body = Problem)))]
@@ -123,7 +123,7 @@ async fn key(State(app): State<App>) -> Response {
     text(format!("{}\n", app.enclave.public_key()))
 }
 
-/// One leaf; for steward and board.
+/// One leaf; for steward, custodian and board.
 #[utoipa::path(get, path = "/log/{index}", tag = "log", params(("index" = u64, Path, description = "Counted from 0")),
     responses((status = 200, body = LeafShown), (status = 401, body = Problem), (status = 403, body = Problem),
               (status = 404, body = Problem), (status = 429, body = Problem)))]
@@ -136,7 +136,7 @@ async fn leaf(
     found.map(|leaf| Json(LeafShown::of(&leaf))).ok_or_else(|| Problem::missing("leaf"))
 }
 
-/// The proof that a leaf is in the log (C2SP tlog-proof); for steward, board, and whom the release is of.
+/// The proof that a leaf is in the log (C2SP tlog-proof); for steward, custodian, board, and whom the release is of.
 #[utoipa::path(get, path = "/log/{index}/proof", tag = "log",
     params(("index" = u64, Path, description = "Counted from 0")),
     responses((status = 200, content_type = "text/plain", body = String), (status = 401, body = Problem),

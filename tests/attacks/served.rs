@@ -1,0 +1,156 @@
+//! What somebody on the network sees of an answer beside its numbers: status, size, and when it comes. With one pupil
+//! more, and that one with so many rows that it takes longer to read them, none of it differs.
+//!
+//! `ENCLAVE_ASKS` says how often: 120 by default, nightly 100,000.
+
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use gate::logins::{Caller, Scope, Secret, SecretKind};
+use gate::{Enclave, Options, Request, encode};
+use server::config::Limits;
+use server::door::Door;
+use tests::club::{self, Visits};
+use tests::{Home, OPEN_RULES, Paper, priced};
+use tokio::sync::watch;
+
+const QUESTION: &str = "SELECT kind, COUNT(*) AS n, AVG(minutes) AS minutes FROM visits GROUP BY kind";
+/// Rows of the pupil who is there or not.
+const ROWS: usize = 25_000;
+/// At once: as many places as two processors keep busy.
+const AT_ONCE: usize = 2;
+
+/// The same records, with and without one pupil.
+fn neighbours() -> [Home; 2] {
+    let dir = tempfile::tempdir().unwrap();
+    let mut visits = Visits::default();
+    for pupil in 0..40 {
+        visits.push(
+            pupil,
+            &format!("{},hall,{},-4,true,1,3,0.5,2025-01-01", ["a", "b", "c"][pupil % 3], pupil + 1),
+        );
+    }
+    let without = visits.write(&dir.path().join("without"));
+    for _ in 0..ROWS {
+        visits.push(99_999, "a,hall,7,0,true,1,3,0.5,2025-01-01");
+    }
+    let with = visits.write(&dir.path().join("with"));
+    let rules = OPEN_RULES
+        .replace("\"open\"", "\"grid\"")
+        .replace("memory_mib = 4096", "memory_mib = 4096\ntime_grid_ms = 400");
+    [without, with].map(|inputs| {
+        let home = Home::bare(&club::contract(4e12), &inputs);
+        home.enclave.install_rules(&rules).unwrap();
+        home.sign(&Paper { rules: "grid", ..Paper::all("m", &home.contract) });
+        home
+    })
+}
+
+fn caller() -> Caller {
+    let now = Utc::now();
+    let secret = Secret {
+        id: 1,
+        kind: SecretKind::Session,
+        owner: "a".to_owned(),
+        label: String::new(),
+        scope: String::new(),
+        issued: now,
+        seen: now,
+        expires: now + TimeDelta::hours(1),
+        ended: None,
+    };
+    Caller {
+        login: "a".to_owned(),
+        people: ["m/r1".to_owned()].into(),
+        scopes: Scope::ALL.into(),
+        memorandum: None,
+        secret,
+    }
+}
+
+/// What was seen of one answer.
+struct Seen {
+    status: String,
+    bytes: f64,
+    seconds: f64,
+}
+
+async fn seen(door: &Door, enclave: &Enclave, guarded: bool) -> Seen {
+    let options = Options { rows_per_unit: Some(15), groups_per_unit: None };
+    let request = Request { options, ..priced(QUESTION, 0.001) };
+    let begun = Instant::now();
+    let answered = if guarded {
+        let (_keep, cancel) = watch::channel(false);
+        door.ask(&caller(), request, Box::new(|_| ()), cancel).await.map_err(|error| error.to_string())
+    } else {
+        enclave.ask(&request).await.map_err(|error| error.to_string())
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    match answered {
+        Ok(answered) => {
+            let bytes = encode::encode(&answered, encode::Format::Json).unwrap().len() as f64;
+            Seen { status: format!("{} rows", answered.rows.len()), bytes, seconds }
+        }
+        Err(error) => Seen { bytes: error.len() as f64, status: error, seconds },
+    }
+}
+
+/// Welch's t of two samples.
+fn t(a: &[f64], b: &[f64]) -> f64 {
+    let moments = |x: &[f64]| {
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        (mean, x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (x.len() - 1) as f64 / x.len() as f64)
+    };
+    let ((a, va), (b, vb)) = (moments(a), moments(b));
+    if va + vb == 0.0 { if a == b { 0.0 } else { f64::INFINITY } } else { (a - b) / (va + vb).sqrt() }
+}
+
+/// `asks` answers of both, by turns.
+fn compare(homes: &[Home; 2], asks: usize, guarded: bool) -> [Vec<Seen>; 2] {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let limits = Limits { questions_per_person: AT_ONCE, ..Limits::default() };
+    let served = |home: &Home| Door::new(home.enclave.clone().from_elsewhere(), limits.clone());
+    let doors = homes.each_ref().map(served);
+    let mut found = [vec![], vec![]];
+    runtime.block_on(async {
+        for round in 0..asks / (2 * AT_ONCE) {
+            for which in [round % 2, (round + 1) % 2] {
+                let asking = (0..AT_ONCE).map(|_| {
+                    let (door, enclave) = (doors[which].clone(), homes[which].enclave.clone());
+                    tokio::spawn(async move { seen(&door, &enclave, guarded).await })
+                });
+                for asked in asking.collect::<Vec<_>>() {
+                    found[which].push(asked.await.unwrap());
+                }
+            }
+        }
+    });
+    found
+}
+
+#[test]
+fn neither_status_nor_size_nor_time_tells_of_a_pupil() {
+    let asks = std::env::var("ENCLAVE_ASKS").map_or(120, |text| text.parse().unwrap());
+    let homes = neighbours();
+    let grid = homes[0].enclave.time_grid("m").unwrap();
+    assert_eq!(grid, Duration::from_millis(400));
+    let of = |found: &[Vec<Seen>; 2], what: fn(&Seen) -> f64| {
+        let [a, b] = found.each_ref().map(|seen| seen.iter().map(what).collect::<Vec<f64>>());
+        t(&a, &b)
+    };
+
+    // Without the door, the time tells: else this test would show nothing.
+    let open = compare(&homes, 80, false);
+    let told = of(&open, |seen| seen.seconds);
+    assert!(told.abs() > 5.0, "the control sees the pupil: t = {told}");
+
+    let closed = compare(&homes, asks, true);
+    let status = &closed[0][0].status;
+    assert!(closed.iter().flatten().all(|seen| seen.status == *status), "one status");
+    // In steps of the grid: what is left beside is the scheduler's.
+    let steps = of(&closed, |seen| (seen.seconds / 0.4).round());
+    let bytes = of(&closed, |seen| seen.bytes);
+    eprintln!("{asks} asks: t of time {steps:.2} (without the door {told:.1}), t of size {bytes:.2}");
+    assert!(steps.abs() < 5.0, "time: t = {steps}");
+    assert!(bytes.abs() < 5.0, "size: t = {bytes}");
+}
