@@ -246,11 +246,12 @@ fn unplannable(error: &datafusion::common::DataFusionError, sql: &str, catalog: 
                     ))
                     .place(sql, field)
             }
-            SchemaError::AmbiguousReference { field } => Refusal::new(
-                Rule::Column,
-                format!("column `{}` is in more than one table: put the table's name before it", field.name),
-            )
-            .place(sql, field),
+            SchemaError::AmbiguousReference { field } => {
+                let plain = refusal::is_plain(sql, &field.name);
+                let column = if plain { format!("column `{}`", field.name) } else { "a column".to_owned() };
+                let reason = format!("{column} is in more than one table: put the table's name before it");
+                Refusal::new(Rule::Column, reason).place(sql, field)
+            }
             _ => Refusal::new(
                 Rule::Column,
                 "two columns of the question have the same name: give one an alias",

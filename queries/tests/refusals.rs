@@ -497,3 +497,19 @@ fn principles_see_columns_wherever_they_stand() {
         assert_eq!(concerns, if matches { vec!["no-ranking"] } else { vec![] }, "{sql}");
     }
 }
+
+/// Found by fuzzing: what stands in double quotes may be a person too.
+#[test]
+fn quoted_names_are_not_repeated() {
+    let setting = Setting::star();
+    for sql in [
+        "SELECT \"Yamada Taro\" FROM (SELECT COUNT(*) AS \"Yamada Taro\" FROM results) a, \
+         (SELECT COUNT(*) AS \"Yamada Taro\" FROM results) b",
+        "SELECT COUNT(*) FROM (SELECT id AS \"Yamada Taro\" FROM results) x WHERE \"Yamada Taro\" = 1",
+        "SELECT COUNT(*) FROM \"Yamada Taro\"",
+        "SELECT \"Yamada Taro\" FROM results",
+    ] {
+        let refusal = setting.ask(sql).unwrap_err();
+        assert!(!format!("{refusal} {refusal:?}").contains("Yamada"), "{sql}: {refusal}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What somebody on the network sees of an answer beside its numbers: status, size, and when it comes. With one pupil
 //! more, and that one with so many rows that it takes longer to read them, none of it differs.
 //!
-//! `ENCLAVE_ASKS` says how often: 120 by default, nightly 100,000.
+//! `ENCLAVE_ASKS` says how often: 120 by default, nightly 100,000; `ENCLAVE_AT_ONCE` how many side by side.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,6 @@ use tokio::sync::watch;
 const QUESTION: &str = "SELECT kind, COUNT(*) AS n, AVG(minutes) AS minutes FROM visits GROUP BY kind";
 /// Rows of the pupil who is there or not.
 const ROWS: usize = 25_000;
-/// At once: as many places as two processors keep busy.
-const AT_ONCE: usize = 2;
 
 /// The same records, with and without one pupil.
 fn neighbours() -> [Home; 2] {
@@ -106,16 +104,16 @@ fn t(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// `asks` answers of both, by turns.
-fn compare(homes: &[Home; 2], asks: usize, guarded: bool) -> [Vec<Seen>; 2] {
+fn compare(homes: &[Home; 2], asks: usize, at_once: usize, guarded: bool) -> [Vec<Seen>; 2] {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let limits = Limits { questions_per_person: AT_ONCE, ..Limits::default() };
+    let limits = Limits { questions_per_person: at_once, ..Limits::default() };
     let served = |home: &Home| Door::new(home.enclave.clone().from_elsewhere(), limits.clone());
     let doors = homes.each_ref().map(served);
     let mut found = [vec![], vec![]];
     runtime.block_on(async {
-        for round in 0..asks / (2 * AT_ONCE) {
+        for round in 0..asks / (2 * at_once) {
             for which in [round % 2, (round + 1) % 2] {
-                let asking = (0..AT_ONCE).map(|_| {
+                let asking = (0..at_once).map(|_| {
                     let (door, enclave) = (doors[which].clone(), homes[which].enclave.clone());
                     tokio::spawn(async move { seen(&door, &enclave, guarded).await })
                 });
@@ -130,7 +128,8 @@ fn compare(homes: &[Home; 2], asks: usize, guarded: bool) -> [Vec<Seen>; 2] {
 
 #[test]
 fn neither_status_nor_size_nor_time_tells_of_a_pupil() {
-    let asks = std::env::var("ENCLAVE_ASKS").map_or(120, |text| text.parse().unwrap());
+    let number = |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
+    let (asks, at_once) = (number("ENCLAVE_ASKS", 120), number("ENCLAVE_AT_ONCE", 2));
     let homes = neighbours();
     let grid = homes[0].enclave.time_grid("m").unwrap();
     assert_eq!(grid, Duration::from_millis(400));
@@ -140,11 +139,11 @@ fn neither_status_nor_size_nor_time_tells_of_a_pupil() {
     };
 
     // Without the door, the time tells: else this test would show nothing.
-    let open = compare(&homes, 80, false);
+    let open = compare(&homes, 80, 2, false);
     let told = of(&open, |seen| seen.seconds);
     assert!(told.abs() > 5.0, "the control sees the pupil: t = {told}");
 
-    let closed = compare(&homes, asks, true);
+    let closed = compare(&homes, asks, at_once, true);
     let status = &closed[0][0].status;
     assert!(closed.iter().flatten().all(|seen| seen.status == *status), "one status");
     // In steps of the grid: what is left beside is the scheduler's.

@@ -1,7 +1,7 @@
 //! Parameters of prepared statements: put into the SQL as constants, which are then checked like any others.
 
 use sqlparser::dialect::GenericDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 /// A value for a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,35 +48,62 @@ pub fn count(sql: &str) -> Result<usize, ParameterError> {
     let mut next = 0;
     let mut most = 0;
     for token in tokens(sql)? {
-        if let Token::Placeholder(name) = token {
+        if let Token::Placeholder(name) = token.token {
             most = most.max(place(&name, &mut next)? + 1);
         }
     }
     Ok(most)
 }
 
-/// The statement with its values in place.
+/// The statement with its values in place, each between spaces; the rest as it was written.
 pub fn bind(sql: &str, values: &[Parameter]) -> Result<String, ParameterError> {
     let wanted = count(sql)?;
     if wanted != values.len() {
         return Err(ParameterError::Count(wanted, values.len()));
     }
-    let mut next = 0;
-    let mut bound = String::new();
+    let starts = line_starts(sql);
+    let at = |location: Location| byte_at(sql, &starts, location).ok_or(ParameterError::Sql);
+    let (mut next, mut bound, mut copied) = (0, String::new(), 0);
     for token in tokens(sql)? {
-        match token {
-            Token::Placeholder(name) => bound += &literal(&values[place(&name, &mut next)?])?,
-            other => bound += &other.to_string(),
+        if let Token::Placeholder(name) = &token.token {
+            bound += sql.get(copied..at(token.span.start)?).ok_or(ParameterError::Sql)?;
+            bound += &format!(" {} ", literal(&values[place(name, &mut next)?])?);
+            copied = at(token.span.end)?;
         }
         if bound.len() > LENGTH_MAX {
             return Err(ParameterError::Long);
         }
     }
-    Ok(bound)
+    bound += sql.get(copied..).ok_or(ParameterError::Sql)?;
+    if bound.len() > LENGTH_MAX { Err(ParameterError::Long) } else { Ok(bound) }
 }
 
-fn tokens(sql: &str) -> Result<Vec<Token>, ParameterError> {
-    Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize().map_err(|_| ParameterError::Sql)
+/// The inside of each comment, as SQL reads them; none where it does not read.
+pub fn comments(sql: &str) -> Vec<String> {
+    let inside = |token: TokenWithSpan| match token.token {
+        Token::Whitespace(Whitespace::SingleLineComment { comment, .. }) => Some(comment),
+        Token::Whitespace(Whitespace::MultiLineComment(comment)) => Some(comment),
+        _ => None,
+    };
+    tokens(sql).unwrap_or_default().into_iter().filter_map(inside).collect()
+}
+
+fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, ParameterError> {
+    Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|_| ParameterError::Sql)
+}
+
+/// Where lines begin, in bytes.
+fn line_starts(sql: &str) -> Vec<usize> {
+    std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
+/// Lines and columns are counted from 1, columns in characters.
+fn byte_at(sql: &str, starts: &[usize], location: Location) -> Option<usize> {
+    let line = *starts.get(usize::try_from(location.line).ok()?.checked_sub(1)?)?;
+    let column = usize::try_from(location.column).ok()?.checked_sub(1)?;
+    let rest = sql.get(line..)?;
+    let inside = rest.char_indices().map(|(at, _)| at).chain([rest.len()]).nth(column)?;
+    Some(line + inside)
 }
 
 /// Which value a placeholder takes, counted from 0.
@@ -111,14 +138,17 @@ mod tests {
         use Parameter::*;
         for (sql, values, bound) in [
             ("SELECT 1 -- ?\n", vec![], "SELECT 1 -- ?\n"),
-            ("a = ? AND b = '?'", vec![Text("o'k; --".into())], "a = 'o''k; --' AND b = '?'"),
-            ("a > $2 OR \"$1\" < $1", vec![Integer(-1), Number(0.5)], "a > (0.5) OR \"$1\" < (-1)"),
+            ("a = ? AND b = '?'", vec![Text("o'k; --".into())], "a =  'o''k; --'  AND b = '?'"),
+            ("a > $2 OR \"$1\" < $1", vec![Integer(-1), Number(0.5)], "a >  (0.5)  OR \"$1\" <  (-1) "),
             (
                 "a BETWEEN ? AND ?",
                 vec![Date("2026-04-01".into()), Null],
-                "a BETWEEN DATE '2026-04-01' AND NULL",
+                "a BETWEEN  DATE '2026-04-01'  AND  NULL ",
             ),
-            ("a = 'it''s' AND b = ?", vec![Boolean(true)], "a = 'it''s' AND b = true"),
+            ("a = 'it''s' AND b = ?", vec![Boolean(true)], "a = 'it''s' AND b =  true "),
+            ("E'\\' OR 1=1 -- '", vec![], "E'\\' OR 1=1 -- '"),
+            ("あ = ?\n OR い = ?", vec![Text("う".into()), Null], "あ =  'う' \n OR い =  NULL "),
+            ("'a'?", vec![Text("b".into())], "'a' 'b' "),
         ] {
             assert_eq!(bind(sql, &values).unwrap(), bound, "{sql}");
         }

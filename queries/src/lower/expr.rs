@@ -9,7 +9,7 @@ use memoranda::Kind;
 
 use super::{Lowering, pupil_shown};
 use crate::function;
-use crate::refusal::{Refusal, Rule};
+use crate::refusal::{Refusal, Rule, is_plain};
 use crate::tree::{Binary, Expr, Field, Literal, Unary};
 
 /// Largest expression, in parts once emitted.
@@ -85,8 +85,10 @@ impl<'a> Scope<'a> {
                 .place(self.sql(), column)
         })?;
         if self.fields.get(index).is_some_and(|field| field.unit) {
-            let name = &column.name;
-            return Err(pupil_shown(name).place(self.sql(), column));
+            let name = column.name.as_str();
+            return Err(
+                pupil_shown(Some(name).filter(|name| is_plain(self.sql(), name))).place(self.sql(), column)
+            );
         }
         Ok(index)
     }

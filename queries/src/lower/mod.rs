@@ -161,7 +161,7 @@ impl Lowering<'_> {
     fn rows_shown(&self, rel: &Rel) -> Refusal {
         match rel.fields().into_iter().find(|field| field.unit && !field.column.is_empty()) {
             Some(unit) if matches!(rel, Rel::Project { .. } | Rel::Group { .. }) => {
-                pupil_shown(&unit.column).near(self.sql, &unit.column)
+                pupil_shown(Some(&unit.column)).near(self.sql, &unit.column)
             }
             _ => self.row_level(),
         }
@@ -542,14 +542,16 @@ pub(crate) fn and(conditions: Vec<Expr>) -> Option<Expr> {
     conditions.into_iter().reduce(both)
 }
 
-pub(crate) fn pupil_shown(name: &str) -> Refusal {
-    Refusal::new(
-        Rule::PupilColumn,
-        format!(
-            "`{name}` names the pupil: it can be counted and joined on, never shown, compared or grouped by"
-        ),
-    )
-    .rewrite(format!("COUNT(DISTINCT {name})"))
+/// A name that the question quotes is left out: a person may stand there.
+pub(crate) fn pupil_shown(name: Option<&str>) -> Refusal {
+    const WHY: &str = "names the pupil: it can be counted and joined on, never shown, compared or grouped by";
+    match name {
+        Some(name) => Refusal::new(Rule::PupilColumn, format!("`{name}` {WHY}"))
+            .rewrite(format!("COUNT(DISTINCT {name})")),
+        None => {
+            Refusal::new(Rule::PupilColumn, format!("this column {WHY}")).rewrite("COUNT(DISTINCT …) of it")
+        }
+    }
 }
 
 fn mixed() -> Refusal {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use gate::{Epsilon, Options, Price, Request, Rho};
+use gate::{Epsilon, Options, Price, Request, Rho, parameters};
 use tonic::metadata::MetadataMap;
 
 /// Every option, as `docs/clients.md` lists them.
@@ -63,7 +63,7 @@ pub(super) fn of_headers(options: &mut Named, headers: &MetadataMap) -> Result<(
 
 /// Options in comments. The SQL goes on as it is: a comment says nothing in it.
 pub(super) fn of_comments(options: &mut Named, sql: &str) -> Result<(), String> {
-    for comment in comments(sql) {
+    for comment in parameters::comments(sql) {
         let Some(list) = comment.trim().strip_prefix("enclave:") else { continue };
         for part in words(list)? {
             let (name, value) = part.split_once('=').unwrap_or((part.as_str(), "true"));
@@ -71,32 +71,6 @@ pub(super) fn of_comments(options: &mut Named, sql: &str) -> Result<(), String> 
         }
     }
     Ok(())
-}
-
-/// The inside of each comment that is not within quotes.
-fn comments(sql: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut rest = sql;
-    while let Some(at) = rest.find(['\'', '"', '-', '/']) {
-        let (mark, after) = (rest.as_bytes()[at], &rest[at + 1..]);
-        rest = match mark {
-            b'-' if after.starts_with('-') => {
-                let end = after.find('\n').unwrap_or(after.len());
-                found.push(&after[1..end]);
-                &after[end..]
-            }
-            b'/' if after.starts_with('*') => match after[1..].split_once("*/") {
-                Some((inside, rest)) => {
-                    found.push(inside);
-                    rest
-                }
-                None => "",
-            },
-            b'\'' | b'"' => after.find(char::from(mark)).map_or("", |end| &after[end + 1..]),
-            _ => after,
-        };
-    }
-    found
 }
 
 /// `name=value` by spaces; a value in double quotes may hold spaces.
@@ -192,6 +166,8 @@ mod tests {
         let expected = [("fresh", "true"), ("memorandum", "m"), ("purpose", "a b"), ("rho", "0.02")];
         assert_eq!(options, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
         assert_eq!(read("SELECT '-- enclave: rho=1', \"/* enclave: rho=1 */\" - - 1").unwrap(), Named::new());
+        assert_eq!(read("SELECT E'\\'' -- enclave: rho=1").unwrap().len(), 1);
+        assert_eq!(read("SELECT $$-- enclave: rho=1$$").unwrap(), Named::new());
         assert_eq!(read("3 /* a */* 2 /* enclave: rho=1 */").unwrap().len(), 1);
         assert_eq!(read("SELECT 1 -- other: rho=1").unwrap(), Named::new());
         assert_eq!(read("-- enclave: rho=1 within=10").unwrap().len(), 1, "the later price counts");

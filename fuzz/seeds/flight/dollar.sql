@@ -1,0 +1,1 @@
+sSELECT COUNT(*) FROM results WHERE gr = $$-- enclave: rho=1$$

@@ -1,0 +1,1 @@
+sSELECT COUNT(*) FROM results WHERE gr = E'\' OR 1=1 -- ' AND sx = ?

@@ -1,0 +1,1 @@
+s/* enclave: epsilon=0.5 confidence=0.9 rows_per_unit=3 fresh=false */ SELECT '-- enclave: rho=1', "$1" FROM results WHERE a = 'it''s' AND b > ?

@@ -1,0 +1,1 @@
+SELECT "Yamada Taro" FROM (SELECT COUNT(*) AS "Yamada Taro" FROM results) a, (SELECT COUNT(*) AS "Yamada Taro" FROM results) b

@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM (SELECT id AS "Yamada Taro" FROM results) x WHERE "Yamada Taro" = 1

@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM results WHERE id = 1

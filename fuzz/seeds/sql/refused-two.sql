@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM results; SELECT COUNT(*) FROM results
