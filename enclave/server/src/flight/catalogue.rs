@@ -95,7 +95,19 @@ pub(super) struct Named<'a> {
     pub(super) table: Option<&'a str>,
 }
 
-impl Named<'_> {
+impl<'a> Named<'a> {
+    /// Every table.
+    pub(super) const ANY: Named<'static> = Named { catalog: None, schema: None, table: None };
+
+    /// As a command names it.
+    pub(super) fn table(
+        catalog: &'a Option<String>,
+        schema: &'a Option<String>,
+        table: &'a str,
+    ) -> Named<'a> {
+        Named { catalog: catalog.as_deref(), schema: schema.as_deref(), table: Some(table) }
+    }
+
     fn holds(&self, catalogue: &Catalogue, table: &str) -> bool {
         let is = |wanted: Option<&str>, name: &str| {
             wanted.is_none_or(|wanted| wanted.is_empty() || wanted == name)

@@ -308,11 +308,7 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(&request).await?;
-        let named = Named {
-            catalog: query.catalog.as_deref(),
-            schema: query.db_schema.as_deref(),
-            table: Some(&query.table),
-        };
+        let named = Named::table(&query.catalog, &query.db_schema, &query.table);
         let found = catalogue::primary_keys(&self.catalogues(&caller).await?, &named);
         self.table_info(&caller, found, request.into_inner())
     }
@@ -323,13 +319,8 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(&request).await?;
-        let any = Named { catalog: None, schema: None, table: None };
-        let named = Named {
-            catalog: query.catalog.as_deref(),
-            schema: query.db_schema.as_deref(),
-            table: Some(&query.table),
-        };
-        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &any, &named);
+        let named = Named::table(&query.catalog, &query.db_schema, &query.table);
+        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &Named::ANY, &named);
         self.table_info(&caller, found, request.into_inner())
     }
 
@@ -339,13 +330,8 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(&request).await?;
-        let any = Named { catalog: None, schema: None, table: None };
-        let named = Named {
-            catalog: query.catalog.as_deref(),
-            schema: query.db_schema.as_deref(),
-            table: Some(&query.table),
-        };
-        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &named, &any);
+        let named = Named::table(&query.catalog, &query.db_schema, &query.table);
+        let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &named, &Named::ANY);
         self.table_info(&caller, found, request.into_inner())
     }
 
@@ -355,16 +341,8 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = self.caller(&request).await?;
-        let from = Named {
-            catalog: query.fk_catalog.as_deref(),
-            schema: query.fk_db_schema.as_deref(),
-            table: Some(&query.fk_table),
-        };
-        let to = Named {
-            catalog: query.pk_catalog.as_deref(),
-            schema: query.pk_db_schema.as_deref(),
-            table: Some(&query.pk_table),
-        };
+        let from = Named::table(&query.fk_catalog, &query.fk_db_schema, &query.fk_table);
+        let to = Named::table(&query.pk_catalog, &query.pk_db_schema, &query.pk_table);
         let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &from, &to);
         self.table_info(&caller, found, request.into_inner())
     }
