@@ -395,3 +395,17 @@ fn not_evaluated(error: EvaluateError) -> Failure {
     };
     Refusal::new(rule, error.to_string()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_is_met_from_below() {
+        let ms = Duration::from_millis;
+        for (elapsed, left) in [(0, 0), (1, 100), (100, 100), (101, 200), (1234, 1300)] {
+            assert_eq!(on_grid(ms(elapsed), ms(100)), ms(left));
+        }
+        assert_eq!(on_grid(ms(7), Duration::ZERO), ms(7));
+    }
+}

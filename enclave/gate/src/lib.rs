@@ -52,4 +52,5 @@ pub use request::{Price, Request};
 pub use ledger::{Approval, CaseState, Cast, DocumentKind, Leaf, LedgerError, Registered, Vote};
 
 pub use disclosure_rules::{Account, Epsilon, Rho};
+pub use queries::emit::data_type;
 pub use queries::{Options, Refusal, Rule};

@@ -1,4 +1,4 @@
-//! [`Request`]: one question as it was asked.
+//! [`Request`]: one question as it was asked, and what its numbers may be, for every way to ask.
 
 use disclosure_rules::{Epsilon, Rho};
 
@@ -14,6 +14,31 @@ pub enum Price {
     /// The least price that gives every measure a half-width of at most this, in the measure's unit; means in
     /// cells of at least [`crate::price::REFERENCE_PUPILS`].
     Within(f64),
+}
+
+impl Price {
+    /// The one of three ways to name a price that was taken; none is the memorandum's default. What has no meaning is told
+    /// in words for whoever asks.
+    pub fn of(rho: Option<f64>, epsilon: Option<f64>, within: Option<f64>) -> Result<Price, String> {
+        match (rho, epsilon, within) {
+            (None, None, None) => Ok(Price::Default),
+            (Some(rho), None, None) => Rho::at_least(rho).map(Price::Rho).map_err(|error| error.to_string()),
+            (None, Some(epsilon), None) => {
+                Epsilon::new(epsilon).map(Price::Epsilon).map_err(|error| error.to_string())
+            }
+            (None, None, Some(width)) if width.is_finite() && width > 0.0 => Ok(Price::Within(width)),
+            (None, None, Some(_)) => Err("a half-width is positive and finite".to_owned()),
+            _ => Err("give at most one of `rho`, `epsilon` and `within`".to_owned()),
+        }
+    }
+}
+
+/// A confidence of half-widths, where one was named, if it has a meaning.
+pub fn confidence(named: Option<f64>) -> Result<Option<f64>, String> {
+    if named.is_some_and(|confidence| !(0.5..1.0).contains(&confidence)) {
+        return Err("a confidence is at least 0.5 and below 1".to_owned());
+    }
+    Ok(named)
 }
 
 /// One question.

@@ -4,15 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use gate::encode::{self, Format};
-use gate::{Answered, Failure, Price, Request};
-use gate::{Epsilon, Rho};
+use gate::{Answered, Failure, Price, Request, request};
 
 use crate::args::{AnswerFormat, Ask};
 use crate::command::{open, person, runtime};
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Ask) -> Done {
-    let request = request(args)?;
+    let request = asked(args)?;
     let enclave = open(home)?;
     let asked = runtime()?.block_on(enclave.ask(&request));
     let format = match args.format {
@@ -47,18 +46,10 @@ pub(crate) fn run(home: &Path, args: &Ask) -> Done {
     }
 }
 
-fn request(args: &Ask) -> Result<Request, Outcome> {
+fn asked(args: &Ask) -> Result<Request, Outcome> {
     let invalid = |error: &dyn std::fmt::Display| Outcome::Invalid(error.to_string());
-    let price = match (args.rho, args.epsilon, args.within) {
-        (Some(rho), ..) => Price::Rho(Rho::at_least(rho).map_err(|error| invalid(&error))?),
-        (_, Some(epsilon), _) => Price::Epsilon(Epsilon::new(epsilon).map_err(|error| invalid(&error))?),
-        (.., Some(width)) if width.is_finite() && width > 0.0 => Price::Within(width),
-        (.., Some(_)) => return Err(Outcome::Invalid("a half-width is positive and finite".to_owned())),
-        (None, None, None) => Price::Default,
-    };
-    if args.confidence.is_some_and(|confidence| !(0.5..1.0).contains(&confidence)) {
-        return Err(Outcome::Invalid("a confidence is at least 0.5 and below 1".to_owned()));
-    }
+    let price = Price::of(args.rho, args.epsilon, args.within).map_err(Outcome::Invalid)?;
+    let confidence = request::confidence(args.confidence).map_err(Outcome::Invalid)?;
     let sql = match args.sql.as_deref() {
         Some("-") | None => {
             let mut sql = String::new();
@@ -74,7 +65,7 @@ fn request(args: &Ask) -> Result<Request, Outcome> {
         purpose: args.purpose.clone(),
         sql,
         price,
-        confidence: args.confidence,
+        confidence,
         options,
         justification: args.justification.clone(),
         fresh: args.fresh,

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use arrow::array::{Int32Array, RecordBatch, StringArray, UInt8Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::sql::metadata::{
     SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder,
 };
 use arrow_flight::sql::{Nullable, Searchable, SqlInfo, SqlSupportedTransaction, XdbcDataType};
 use gate::logins::Caller;
 use gate::{ActError, Enclave};
-use memoranda::{Contract, Kind, Memorandum, Table};
+use memoranda::{Contract, Memorandum, Table};
 
 /// A memorandum with its data set.
 pub(super) struct Catalogue {
@@ -52,7 +52,8 @@ impl Catalogue {
                     ("title:ja", column.title.ja.as_str()),
                 ];
                 let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-                Field::new(&column.name, arrow_type(column.kind), !column.required).with_metadata(metadata)
+                Field::new(&column.name, gate::data_type(column.kind), !column.required)
+                    .with_metadata(metadata)
             })
             .collect();
         Schema::new(fields)
@@ -62,17 +63,6 @@ impl Catalogue {
     fn primary_key(&self, table: &Table) -> Option<Vec<String>> {
         let all = table.primary_key.iter().all(|column| self.memorandum.permits(&table.name, column));
         (all && !table.primary_key.is_empty()).then(|| table.primary_key.clone())
-    }
-}
-
-fn arrow_type(kind: Kind) -> DataType {
-    match kind {
-        Kind::Boolean => DataType::Boolean,
-        Kind::Integer => DataType::Int64,
-        Kind::Number => DataType::Float64,
-        Kind::Text => DataType::Utf8,
-        Kind::Date => DataType::Date32,
-        Kind::DateTime => DataType::Timestamp(TimeUnit::Microsecond, None),
     }
 }
 

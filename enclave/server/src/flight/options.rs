@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use gate::{Epsilon, Options, Price, Request, Rho, parameters};
+use gate::{Options, Price, Request, parameters};
 use tonic::metadata::MetadataMap;
 
 /// Every option, as `docs/clients.md` lists them.
@@ -112,17 +112,8 @@ pub(super) fn request(sql: String, options: &Named, memoranda: &[&str]) -> Resul
         Some("true" | "1") => Ok(true),
         Some(_) => Err(format!("the option `{name}` is true or false")),
     };
-    let price = match (number("rho")?, number("epsilon")?, number("within")?) {
-        (Some(rho), ..) => Price::Rho(Rho::at_least(rho).map_err(|error| error.to_string())?),
-        (_, Some(epsilon), _) => Price::Epsilon(Epsilon::new(epsilon).map_err(|error| error.to_string())?),
-        (.., Some(width)) if width.is_finite() && width > 0.0 => Price::Within(width),
-        (.., Some(_)) => return Err("a half-width is positive and finite".to_owned()),
-        (None, None, None) => Price::Default,
-    };
-    let confidence = number("confidence")?;
-    if confidence.is_some_and(|confidence| !(0.5..1.0).contains(&confidence)) {
-        return Err("a confidence is at least 0.5 and below 1".to_owned());
-    }
+    let price = Price::of(number("rho")?, number("epsilon")?, number("within")?)?;
+    let confidence = gate::request::confidence(number("confidence")?)?;
     let memorandum = match (text("memorandum"), memoranda) {
         (Some(named), _) => named,
         (None, [only]) => (*only).to_owned(),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use gate::history::Asked;
 use gate::logins::{Caller, Scope};
-use gate::{Action, Epsilon, Options, Price, Request, Rho};
+use gate::{Action, Options, Price, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_stream::wrappers::WatchStream;
@@ -72,19 +72,8 @@ pub(crate) struct Question {
 impl Question {
     /// As the gate takes it. What has no meaning is told before anything is looked up.
     pub(crate) fn request(self, preview: bool) -> Result<Request, String> {
-        let price = match (self.rho, self.epsilon, self.within) {
-            (None, None, None) => Price::Default,
-            (Some(rho), None, None) => Price::Rho(Rho::at_least(rho).map_err(|error| error.to_string())?),
-            (None, Some(epsilon), None) => {
-                Price::Epsilon(Epsilon::new(epsilon).map_err(|error| error.to_string())?)
-            }
-            (None, None, Some(width)) if width.is_finite() && width > 0.0 => Price::Within(width),
-            (None, None, Some(_)) => return Err("a half-width is positive and finite".to_owned()),
-            _ => return Err("give at most one of `rho`, `epsilon` and `within`".to_owned()),
-        };
-        if self.confidence.is_some_and(|confidence| !(0.5..1.0).contains(&confidence)) {
-            return Err("a confidence is at least 0.5 and below 1".to_owned());
-        }
+        let price = Price::of(self.rho, self.epsilon, self.within)?;
+        let confidence = gate::request::confidence(self.confidence)?;
         if self.rows_per_unit == Some(0) || self.groups_per_unit == Some(0) {
             return Err("`rows_per_unit` and `groups_per_unit` are at least 1".to_owned());
         }
@@ -94,7 +83,7 @@ impl Question {
             purpose: self.purpose,
             sql: self.sql,
             price,
-            confidence: self.confidence,
+            confidence,
             options: Options { rows_per_unit: self.rows_per_unit, groups_per_unit: self.groups_per_unit },
             justification: self.justification,
             fresh: self.fresh,
