@@ -42,8 +42,8 @@ static CATALOGUES: LazyLock<Vec<Catalogue>> = LazyLock::new(|| {
         ),
     ];
     let catalogue = |(contract, memorandum)| Catalogue {
-        contract: datapackage::parse(contract).expect("a published contract"),
-        memorandum: Memorandum::parse(memorandum).expect("an example"),
+        contract: datapackage::parse(contract).expect("a published contract").into(),
+        memorandum: Memorandum::parse(memorandum).expect("an example").into(),
     };
     papers.map(catalogue).into()
 });

@@ -106,7 +106,12 @@ fn t(a: &[f64], b: &[f64]) -> f64 {
 /// `asks` answers of both, by turns.
 fn compare(homes: &[Home; 2], asks: usize, at_once: usize, guarded: bool) -> [Vec<Seen>; 2] {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let limits = Limits { questions_per_person: at_once, ..Limits::default() };
+    let limits = Limits {
+        questions: at_once,
+        questions_per_person: at_once,
+        questions_per_memorandum: at_once,
+        ..Limits::default()
+    };
     let served = |home: &Home| Door::new(home.enclave.clone().from_elsewhere(), limits.clone());
     let doors = homes.each_ref().map(served);
     let mut found = [vec![], vec![]];

@@ -2,6 +2,7 @@
 //! when something is wrong. One module a story; every command is a process of its own, as it is typed.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod access;
 mod board;
 mod clear;
 mod clients;
@@ -9,6 +10,7 @@ mod crash;
 mod demo;
 mod governance;
 mod keys;
+mod limits;
 mod log;
 mod mistakes;
 mod pure;

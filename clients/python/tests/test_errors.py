@@ -68,7 +68,7 @@ CASES: list[tuple[str, str, int, dict[str, Any]]] = [
         {"code": "waiting", "waiting": {"approval": 7, "state": "used", "reasons": []}},
     ),
     (SPENT, "RESOURCE_EXHAUSTED", 402, {"code": "exhausted"}),
-    (MANY, "RESOURCE_EXHAUSTED", 429, {"code": "too-often"}),
+    (MANY, "UNAVAILABLE", 429, {"code": "too-often"}),
     (BUSY, "UNAVAILABLE", 503, {"code": "busy"}),
     ("this session or token is not good", "UNAUTHENTICATED", 401, {"code": "unauthenticated"}),
     ("this token does not let ask", "PERMISSION_DENIED", 403, {"code": "denied"}),

@@ -89,7 +89,7 @@ impl Enclave {
         if let Some(old) = &old {
             check_version(old, &contract)?;
         }
-        let reasons = widened(old.as_ref(), &contract);
+        let reasons = widened(old.as_deref(), &contract);
         if !reasons.is_empty() {
             self.two_people(&actor, Action::PublishContract, text, &reasons)?;
         }

@@ -1,6 +1,7 @@
 //! [`Enclave::ask`]: the way of one question.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use disclosure_rules::measure::{CONFIDENCE, GroupKeys, Guarantee};
@@ -51,9 +52,9 @@ impl From<VaultError> for Failure {
 
 /// Who asks, under what.
 pub(crate) struct Agreement {
-    pub(crate) memorandum: Memorandum,
-    pub(crate) contract: Contract,
-    pub(crate) rules: RuleSet,
+    pub(crate) memorandum: Arc<Memorandum>,
+    pub(crate) contract: Arc<Contract>,
+    pub(crate) rules: Arc<RuleSet>,
     pub(crate) person: String,
     /// The use case.
     pub(crate) purpose: String,
@@ -83,8 +84,8 @@ impl Enclave {
             Some(found) => self.rules(&found.rules)?,
             None => None,
         };
-        let limits = rules.unwrap_or_else(RuleSet::standard).limits;
-        Ok(Duration::from_millis(limits.time_grid_ms))
+        let grid = |rules: &RuleSet| rules.limits.time_grid_ms;
+        Ok(Duration::from_millis(rules.map_or_else(|| grid(&RuleSet::standard()), |rules| grid(&rules))))
     }
 
     async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
@@ -95,6 +96,18 @@ impl Enclave {
         let priced = price::priced(&plan, request.price, request.confidence, memorandum, rules)?;
         let snapshot =
             self.announced_snapshot(&contract.name)?.ok_or_else(|| nothing_ingested(&contract.name))?;
+        let key = ReplayKey {
+            memorandum: &memorandum.id,
+            contract: &contract.name,
+            snapshot: &snapshot.id,
+            digest: priced.question,
+        };
+        if !request.preview
+            && !request.fresh
+            && let Some(disclosure) = self.ledger.replay(&key)?
+        {
+            return self.replayed(agreement, &key, &plan, &priced, disclosure);
+        }
         let mut keys = Vec::new();
         for stage in plan.stages() {
             let of = self.vault.keys(stage, &snapshot, &rules.limits).await;
@@ -102,17 +115,6 @@ impl Enclave {
         }
         if request.preview {
             return self.preview(agreement, &plan, &priced, &keys, request.confidence);
-        }
-        let key = ReplayKey {
-            memorandum: &memorandum.id,
-            contract: &contract.name,
-            snapshot: &snapshot.id,
-            digest: priced.question,
-        };
-        if !request.fresh
-            && let Some(disclosure) = self.ledger.replay(&key)?
-        {
-            return self.replayed(agreement, &key, &plan, &priced, disclosure);
         }
         self.check_second_factor(agreement, &tier)?;
         let preview = || self.preview(agreement, &plan, &priced, &keys, request.confidence);
@@ -323,7 +325,7 @@ impl Enclave {
             "person": agreement.map(|agreement| agreement.person.as_str()),
             "rule": refusal.rule.name(),
             "place": refusal.at,
-            "sql": mask::refused(&request.sql, agreement.map(|agreement| &agreement.contract)),
+            "sql": mask::refused(&request.sql, agreement.map(|agreement| &*agreement.contract)),
             "preview": request.preview,
         });
         self.ledger.append(self.now(), Event::Refusal, facts)?;

@@ -150,7 +150,8 @@ impl Enclave {
 }
 
 /// A home from a backup. `root_key` is the file with the root key, where that is what guards it; `since` a checkpoint that
-/// somebody kept, which the log must continue. The log says from now on that it goes on from a backup.
+/// somebody kept, which the log must continue. The log says from now on that it goes on from a backup. Where it fails,
+/// nothing is left of it.
 pub fn restore(
     from: &Path,
     home: &Path,
@@ -164,6 +165,23 @@ pub fn restore(
     let contents: Contents = serde_json::from_str(&text)
         .map_err(|error| BackupError::Damaged(format!("`{CONTENTS}`: {error}")))?;
     new_folder(home)?;
+    let restored = restore_into(home, from, &contents, root_key, since, clock, person);
+    if restored.is_err() {
+        // It was empty: what is in it is ours. The first error is the one to tell.
+        let _ = fs::remove_dir_all(home);
+    }
+    restored.map(|()| contents)
+}
+
+fn restore_into(
+    home: &Path,
+    from: &Path,
+    contents: &Contents,
+    root_key: Option<&Path>,
+    since: Option<&str>,
+    clock: fn() -> DateTime<Utc>,
+    person: Option<String>,
+) -> Result<(), BackupError> {
     for (path, digest) in &contents.files {
         // A path of ours is made of names, and leads nowhere else.
         let plain = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
@@ -198,7 +216,7 @@ pub fn restore(
         "root": contents.root,
     });
     enclave.ledger.append(enclave.stamp(&actor), Event::Restore, facts)?;
-    Ok(contents)
+    Ok(())
 }
 
 fn new_folder(path: &Path) -> Result<(), BackupError> {

@@ -10,6 +10,7 @@ use ledger::{DocumentKind, Event, Ledger, LedgerError, LogKey, PublicKey};
 use memoranda::{Contract, Memorandum, datapackage};
 use vault::{Setup, Vault, VaultError};
 
+use crate::papers::Papers;
 use crate::review::record::day;
 
 /// The folder of an enclave, opened. A clone is the same enclave, which somebody else may use.
@@ -18,6 +19,7 @@ pub struct Enclave {
     pub(crate) home: PathBuf,
     pub(crate) vault: Arc<Vault>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) papers: Arc<Papers>,
     pub(crate) clock: fn() -> DateTime<Utc>,
     /// Who acts: of the register, or `MEMORANDUM/PERSON`.
     pub(crate) person: Option<String>,
@@ -70,7 +72,7 @@ impl Enclave {
         let vault = Arc::new(Vault::create_as(home, &pkcs8, setup)?);
         let key = LogKey::from_pkcs8(&pkcs8).map_err(|_| OpenError::LogKey)?;
         let ledger = Arc::new(Ledger::create(&ledger_path(home), "enclave", key)?);
-        let enclave = Enclave { home: home.to_owned(), vault, ledger, clock, person: None, at_machine: true };
+        let enclave = Enclave::over(home, vault, ledger, clock);
         enclave.ledger.append(clock(), Event::Init, serde_json::json!({}))?;
         let standard = RuleSet::standard();
         let version = standard.version.to_string();
@@ -91,7 +93,12 @@ impl Enclave {
         let vault = Arc::new(Vault::open(home)?);
         let key = LogKey::from_pkcs8(&vault.log_key()).map_err(|_| OpenError::LogKey)?;
         let ledger = Arc::new(Ledger::open(&ledger_path(home), key)?);
-        Ok(Enclave { home: home.to_owned(), vault, ledger, clock, person: None, at_machine: true })
+        Ok(Enclave::over(home, vault, ledger, clock))
+    }
+
+    fn over(home: &Path, vault: Arc<Vault>, ledger: Arc<Ledger>, clock: fn() -> DateTime<Utc>) -> Enclave {
+        let (home, papers) = (home.to_owned(), Arc::default());
+        Enclave { home, vault, ledger, papers, clock, person: None, at_machine: true }
     }
 
     /// The accounts and the disclosure log.
@@ -114,28 +121,28 @@ impl Enclave {
     }
 
     /// The newest version of a contract.
-    pub fn contract(&self, name: &str) -> Result<Option<Contract>, OpenError> {
-        let Some(document) = self.ledger.latest(DocumentKind::Contract, name)? else { return Ok(None) };
+    pub fn contract(&self, name: &str) -> Result<Option<Arc<Contract>>, OpenError> {
         let unreadable = |_| OpenError::Document("contract", name.to_owned());
-        datapackage::parse(&document.text).map(Some).map_err(unreadable)
+        let parse = |text: &str| datapackage::parse(text).map_err(unreadable);
+        self.papers.contracts.get(&self.ledger, DocumentKind::Contract, name, parse)
     }
 
     /// The newest version of a rule set.
-    pub fn rules(&self, name: &str) -> Result<Option<RuleSet>, OpenError> {
-        let Some(document) = self.ledger.latest(DocumentKind::Rules, name)? else { return Ok(None) };
-        RuleSet::parse(&document.text).map(Some).map_err(|_| OpenError::Document("rule set", name.to_owned()))
+    pub fn rules(&self, name: &str) -> Result<Option<Arc<RuleSet>>, OpenError> {
+        let unreadable = |_| OpenError::Document("rule set", name.to_owned());
+        let parse = |text: &str| RuleSet::parse(text).map_err(unreadable);
+        self.papers.rules.get(&self.ledger, DocumentKind::Rules, name, parse)
     }
 
     /// A signed memorandum.
-    pub fn memorandum(&self, id: &str) -> Result<Option<Memorandum>, OpenError> {
-        let Some(document) = self.ledger.latest(DocumentKind::Memorandum, id)? else { return Ok(None) };
-        Memorandum::parse(&document.text)
-            .map(Some)
-            .map_err(|_| OpenError::Document("memorandum", id.to_owned()))
+    pub fn memorandum(&self, id: &str) -> Result<Option<Arc<Memorandum>>, OpenError> {
+        let unreadable = |_| OpenError::Document("memorandum", id.to_owned());
+        let parse = |text: &str| Memorandum::parse(text).map_err(unreadable);
+        self.papers.memoranda.get(&self.ledger, DocumentKind::Memorandum, id, parse)
     }
 
     /// A memorandum that is in force today.
-    pub fn memorandum_in_force(&self, id: &str) -> Result<Option<Memorandum>, OpenError> {
+    pub fn memorandum_in_force(&self, id: &str) -> Result<Option<Arc<Memorandum>>, OpenError> {
         let found = self.memorandum(id)?.filter(|found| found.is_in_force(self.today()));
         Ok(if self.ledger.ended(id)?.is_some() { None } else { found })
     }

@@ -5,7 +5,7 @@
 //! here too, so that each is logged in the order in which it took effect.
 //!
 //! In reading order: [`ask`] (the way) · [`request`] (what is asked for) · [`parameters`] (constants of prepared statements) · [`price`] (what it costs) · [`answered`]
-//! (what is told) · `explain` (why these bounds) · [`history`] (what was asked) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`receipt`] (what is kept beside) · [`enclave`] (one home: vault, ledger, clock) ·
+//! (what is told) · `explain` (why these bounds) · [`history`] (what was asked) · [`encode`] (JSON, CSV, Arrow, Parquet) · [`receipt`] (what is kept beside) · [`enclave`] (one home: vault, ledger, clock) · `papers` (documents, read once) ·
 //! [`acts`] (publish, install) · [`records`] (ingest, find, delete, check) · [`keys`] (rotate, destroy, recover) · [`backup`] · `mask` (SQL without its constants) ·
 //! [`approvals`] (what waits for the board) · [`permissions`] (role × action) · [`people`] (who acts) ·
 //! [`memoranda`] (sign, amend, review) · [`factor`] (second factors) · [`logins`] (passwords, sessions, tokens, invitations) · [`passkeys`] (WebAuthn as second factor) ·
@@ -27,6 +27,7 @@ pub mod keys;
 pub mod logins;
 mod mask;
 pub mod memoranda;
+mod papers;
 pub mod parameters;
 pub mod passkeys;
 pub mod people;

@@ -1,6 +1,7 @@
 //! A memorandum's life: check, sign, amend, end; what changed, and which items nobody uses.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use ledger::{DocumentKind, LeafKind, LogPosition};
@@ -64,7 +65,8 @@ impl Enclave {
     /// A template filled from a contract.
     pub fn draft_memorandum(&self, contract: &str, id: &str) -> Result<String, ActError> {
         self.permitted(Action::DraftMemorandum)?;
-        Ok(draft(&self.contract_or(contract)?, id, self.today()))
+        let contract = self.contract_or(contract)?;
+        Ok(draft(&contract, id, self.today()))
     }
 
     /// Every mistake of a memorandum, signing nothing; also whether it could be signed or would amend.
@@ -221,7 +223,7 @@ impl Enclave {
     }
 
     /// The contract, if memorandum, contract and rule set fit together.
-    fn fits(&self, memorandum: &Memorandum) -> Result<Contract, ActError> {
+    fn fits(&self, memorandum: &Memorandum) -> Result<Arc<Contract>, ActError> {
         let contract = self.contract_or(&memorandum.contract)?;
         self.rules(&memorandum.rules)?.ok_or_else(|| {
             let how = "install it first: `enclave rules install FILE`";
@@ -231,12 +233,12 @@ impl Enclave {
         if wrong.is_empty() { Ok(contract) } else { Err(mistakes("the memorandum")(wrong)) }
     }
 
-    pub(crate) fn contract_or(&self, name: &str) -> Result<Contract, ActError> {
+    pub(crate) fn contract_or(&self, name: &str) -> Result<Arc<Contract>, ActError> {
         let how = "publish it first: `enclave contract publish FILE`";
         self.contract(name)?.ok_or_else(|| ActError::Missing("contract", name.to_owned(), how))
     }
 
-    fn memorandum_or(&self, id: &str) -> Result<Memorandum, ActError> {
+    fn memorandum_or(&self, id: &str) -> Result<Arc<Memorandum>, ActError> {
         let how = "`enclave memorandum list` shows them";
         self.memorandum(id)?.ok_or_else(|| ActError::Missing("memorandum", id.to_owned(), how))
     }

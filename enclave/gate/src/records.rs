@@ -3,6 +3,7 @@
 //! never a pupil, and no number of rows.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ledger::{DocumentKind, Event, LedgerError};
 use memoranda::Contract;
@@ -267,7 +268,7 @@ impl Enclave {
         Ok(checked)
     }
 
-    fn to_change(&self, action: Action, contract: &str) -> Result<(Actor, Contract), ActError> {
+    fn to_change(&self, action: Action, contract: &str) -> Result<(Actor, Arc<Contract>), ActError> {
         let actor = self.permitted(action)?;
         let contract = self.contract_or(contract)?;
         self.announced_snapshot(&contract.name)?;

@@ -154,7 +154,7 @@ fn in_force(connection: &Connection, question: &Question<'_>) -> Result<(Account
     let id = question.memorandum;
     let query = "SELECT contract, ended IS NOT NULL FROM memorandum WHERE id = ?1";
     let found: Option<(String, bool)> =
-        connection.query_row(query, [id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        connection.prepare_cached(query)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let (contract, ended) = found.ok_or_else(|| LedgerError::UnknownMemorandum(id.to_owned()))?;
     if ended {
         return Err(LedgerError::Ended(id.to_owned()));
@@ -176,7 +176,7 @@ pub(crate) fn read_account(
     name: &str,
 ) -> Result<Option<Account>, LedgerError> {
     let query = format!("SELECT {ACCOUNT} FROM account WHERE kind = ?1 AND name = ?2");
-    let mut statement = connection.prepare(&query)?;
+    let mut statement = connection.prepare_cached(&query)?;
     let mut rows = statement.query([kind.as_str(), name])?;
     rows.next()?.map(|row| account(row, 0)).transpose()
 }

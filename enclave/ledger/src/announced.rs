@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::store::{Ledger, LedgerError};
 
 /// Leaves that announce a manifest, by contract. A leaf that is none of them takes no room in the index.
-const INDEX: &str = "
+pub(crate) const INDEX: &str = "
     CREATE INDEX IF NOT EXISTS leaf_of_manifest ON leaf (
         CASE WHEN json_valid(body) THEN json_extract(body, '$.contract') END, position
     ) WHERE CASE WHEN json_valid(body) THEN json_extract(body, '$.manifest_sha256') END IS NOT NULL";
@@ -19,8 +19,9 @@ const LAST: &str = "
 impl Ledger {
     /// SHA-256 of the manifest that was announced last for a contract; `None` before the first.
     pub fn announced(&self, contract: &str) -> Result<Option<String>, LedgerError> {
-        let connection = self.lock();
-        connection.execute_batch(INDEX)?;
-        Ok(connection.query_row(LAST, params![contract], |row| row.get(0)).optional()?)
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached(LAST)?;
+            Ok(statement.query_row(params![contract], |row| row.get(0)).optional()?)
+        })
     }
 }

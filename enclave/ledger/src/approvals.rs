@@ -345,7 +345,11 @@ const CASE: &str = "SELECT leaf, subject, digest, memorandum, person, votes, day
 fn found(connection: &Connection, id: u64) -> Result<Option<Approval>, LedgerError> {
     let id = i64::try_from(id).unwrap_or(i64::MAX);
     let query = format!("{CASE} WHERE leaf = ?1");
-    connection.query_row(&query, [id], |row| Ok(case(connection, row))).optional()?.transpose()
+    connection
+        .prepare_cached(&query)?
+        .query_row([id], |row| Ok(case(connection, row)))
+        .optional()?
+        .transpose()
 }
 
 fn cases(
@@ -354,7 +358,7 @@ fn cases(
 ) -> Result<Vec<Approval>, LedgerError> {
     let digest = of.map(|(digest, ..)| digest.0);
     let query = format!("{CASE} WHERE ?1 IS NULL OR digest = ?1 ORDER BY leaf");
-    let mut statement = connection.prepare(&query)?;
+    let mut statement = connection.prepare_cached(&query)?;
     let mut rows = statement.query(params![digest])?;
     let mut cases = Vec::new();
     while let Some(row) = rows.next()? {
@@ -372,11 +376,14 @@ fn case(connection: &Connection, row: &Row<'_>) -> Result<Approval, LedgerError>
     let id: u64 = row.get(0)?;
     let at = |leaf: u64| -> Result<DateTime<Utc>, LedgerError> {
         let query = "SELECT position, body FROM leaf WHERE position = ?1";
-        connection.query_row(query, [leaf], |row| Ok(crate::log::leaf(row)))?.map(|leaf| leaf.at)
+        connection
+            .prepare_cached(query)?
+            .query_row([leaf], |row| Ok(crate::log::leaf(row)))?
+            .map(|leaf| leaf.at)
     };
     let file: String = row.get(7)?;
     let mut statement = connection
-        .prepare("SELECT leaf, person, vote, reason FROM vote WHERE approval = ?1 ORDER BY leaf")?;
+        .prepare_cached("SELECT leaf, person, vote, reason FROM vote WHERE approval = ?1 ORDER BY leaf")?;
     let mut rows = statement.query([id])?;
     let mut cast = Vec::new();
     while let Some(row) = rows.next()? {

@@ -62,10 +62,10 @@ impl Ledger {
             let query = "SELECT MAX(question.leaf) FROM question
                          LEFT JOIN disclosure ON disclosure.question = question.leaf
                          WHERE question.memorandum = ?1 AND question.plan = ?2 AND disclosure.leaf IS NULL";
-            let charged: Option<u64> =
-                writer
-                    .transaction
-                    .query_row(query, params![key.memorandum, key.digest.0], |row| row.get(0))?;
+            let charged: Option<u64> = writer
+                .transaction
+                .prepare_cached(query)?
+                .query_row(params![key.memorandum, key.digest.0], |row| row.get(0))?;
             let question = charged.ok_or_else(|| LedgerError::NotCharged {
                 memorandum: key.memorandum.to_owned(),
                 plan: key.digest,
@@ -111,7 +111,7 @@ impl Ledger {
                          ORDER BY question.leaf DESC LIMIT ?3";
             let before = before.and_then(|before| i64::try_from(before).ok()).unwrap_or(i64::MAX);
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            let mut statement = transaction.prepare(query)?;
+            let mut statement = transaction.prepare_cached(query)?;
             let rows = statement
                 .query_map(params![memorandum, before, count], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -126,11 +126,14 @@ impl Ledger {
                            AND answer <> ''
                          ORDER BY leaf DESC LIMIT 1";
             let values = params![key.memorandum, key.digest.0, key.contract, key.snapshot];
-            let found: Option<(u64, String)> =
-                transaction.query_row(query, values, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let found: Option<(u64, String)> = transaction
+                .prepare_cached(query)?
+                .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
             let Some((index, answer)) = found else { return Ok(None) };
 
-            let mut statement = transaction.prepare("SELECT position, body FROM leaf WHERE position = ?1")?;
+            let mut statement =
+                transaction.prepare_cached("SELECT position, body FROM leaf WHERE position = ?1")?;
             let mut rows = statement.query([index])?;
             let damaged =
                 || LedgerError::Damaged(format!("the stored answer is not the one of leaf {index}"));

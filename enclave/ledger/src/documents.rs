@@ -259,7 +259,7 @@ impl Ledger {
         self.read(|transaction| {
             let query =
                 "SELECT leaf.position, leaf.body FROM memorandum JOIN leaf ON position = ended WHERE id = ?1";
-            let mut statement = transaction.prepare(query)?;
+            let mut statement = transaction.prepare_cached(query)?;
             let mut rows = statement.query([id])?;
             rows.next()?.map(|row| log::leaf(row).map(|leaf| leaf.at)).transpose()
         })
@@ -268,6 +268,15 @@ impl Ledger {
     /// All documents of a kind, in the order of publishing.
     pub fn documents(&self, kind: DocumentKind) -> Result<Vec<Document>, LedgerError> {
         self.read_documents(kind, None, None)
+    }
+
+    /// Index of the leaf that published the version published last.
+    pub fn latest_leaf(&self, kind: DocumentKind, name: &str) -> Result<Option<u64>, LedgerError> {
+        self.read(|transaction| {
+            let query = "SELECT MAX(leaf) FROM document WHERE kind = ?1 AND name = ?2";
+            let mut statement = transaction.prepare_cached(query)?;
+            Ok(statement.query_row(params![kind.as_str(), name], |row| row.get(0))?)
+        })
     }
 
     /// The version published last.
@@ -292,7 +301,7 @@ impl Ledger {
         version: Option<&str>,
     ) -> Result<Vec<Document>, LedgerError> {
         self.read(|transaction| {
-            let mut statement = transaction.prepare(
+            let mut statement = transaction.prepare_cached(
                 "SELECT leaf.position, leaf.body, document.name, document.version, document.text
                  FROM document JOIN leaf ON leaf.position = document.leaf
                  WHERE kind = ?1 AND (?2 IS NULL OR name = ?2) AND (?3 IS NULL OR version = ?3)
@@ -376,7 +385,7 @@ fn amended(account: &Account, memorandum: &Memorandum) -> Result<Account, AmendE
 /// The highest version of a memorandum that is signed.
 fn newest_version(writer: &Writer<'_>, id: &str) -> Result<Option<u32>, LedgerError> {
     let query = "SELECT MAX(CAST(version AS INTEGER)) FROM document WHERE kind = 'memorandum' AND name = ?1";
-    Ok(writer.transaction.query_row(query, [id], |row| row.get(0))?)
+    Ok(writer.transaction.prepare_cached(query)?.query_row([id], |row| row.get(0))?)
 }
 
 /// From the day on which they join, people of a memorandum count as seen.
@@ -406,7 +415,11 @@ fn refuse_published(
     version: &str,
 ) -> Result<(), LedgerError> {
     let query = "SELECT EXISTS (SELECT 1 FROM document WHERE kind = ?1 AND name = ?2 AND version = ?3)";
-    if writer.transaction.query_row(query, [kind.as_str(), name, version], |row| row.get(0))? {
+    if writer
+        .transaction
+        .prepare_cached(query)?
+        .query_row([kind.as_str(), name, version], |row| row.get(0))?
+    {
         let (name, version) = (name.to_owned(), version.to_owned());
         return Err(LedgerError::AlreadyPublished { kind, name, version });
     }

@@ -125,7 +125,8 @@ impl Ledger {
     pub fn stepped_up(&self, person: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
         self.read(|transaction| {
             let query = "SELECT at FROM step_up WHERE person = ?1 ORDER BY leaf DESC LIMIT 1";
-            let at: Option<String> = transaction.query_row(query, [person], |row| row.get(0)).optional()?;
+            let at: Option<String> =
+                transaction.prepare_cached(query)?.query_row([person], |row| row.get(0)).optional()?;
             at.map(|at| read_time(&at)).transpose()
         })
     }
@@ -149,7 +150,7 @@ fn whose(connection: &Connection, owner: &str, mut own: Value) -> Result<Map<Str
 
 fn factor(connection: &Connection, person: &str) -> Result<Option<Factor>, LedgerError> {
     let query = "SELECT sealed, confirmed, step, wrong, locked FROM factor WHERE person = ?1";
-    let mut statement = connection.prepare(query)?;
+    let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query([person])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let locked: Option<String> = row.get(4)?;

@@ -228,7 +228,7 @@ impl Ledger {
             (i64::try_from(from).unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
         self.read(|transaction| {
             let query = "SELECT position, body FROM leaf WHERE position >= ?1 ORDER BY position LIMIT ?2";
-            let mut statement = transaction.prepare(query)?;
+            let mut statement = transaction.prepare_cached(query)?;
             let mut rows = statement.query(params![from, count])?;
             let mut leaves = Vec::new();
             while let Some(row) = rows.next()? {
@@ -320,9 +320,11 @@ impl Writer<'_> {
 
         let index = self.tree.size();
         self.transaction
-            .execute("INSERT INTO leaf (position, body) VALUES (?1, ?2)", params![index, body])?;
-        let mut insert =
-            self.transaction.prepare("INSERT INTO node (level, position, hash) VALUES (?1, ?2, ?3)")?;
+            .prepare_cached("INSERT INTO leaf (position, body) VALUES (?1, ?2)")?
+            .execute(params![index, body])?;
+        let mut insert = self
+            .transaction
+            .prepare_cached("INSERT INTO node (level, position, hash) VALUES (?1, ?2, ?3)")?;
         self.tree.push(leaf_hash(body.as_bytes()), |level, index, hash| {
             insert.execute(params![level, index, hash]).map(drop)
         })?;

@@ -190,7 +190,7 @@ impl Ledger {
     pub fn secrets(&self, kind: SecretKind, owner: &str) -> Result<Vec<Secret>, LedgerError> {
         self.read(|transaction| {
             let query = format!("{SECRET} WHERE kind = ?1 AND owner = ?2 ORDER BY id DESC");
-            let mut statement = transaction.prepare(&query)?;
+            let mut statement = transaction.prepare_cached(&query)?;
             let mut rows = statement.query([kind.name(), owner])?;
             let mut secrets = Vec::new();
             while let Some(row) = rows.next()? {
@@ -283,7 +283,7 @@ impl Ledger {
         self.read(|transaction| {
             let query = "SELECT name FROM login WHERE subject = ?1";
             let name: Option<String> =
-                transaction.query_row(query, [subject], |row| row.get(0)).optional()?;
+                transaction.prepare_cached(query)?.query_row([subject], |row| row.get(0)).optional()?;
             name.map_or(Ok(None), |name| by_name(transaction, &name))
         })
     }
@@ -292,7 +292,7 @@ impl Ledger {
     pub fn login_of_person(&self, person: &str) -> Result<Option<String>, LedgerError> {
         self.read(|transaction| {
             let query = "SELECT login FROM login_person WHERE person = ?1";
-            Ok(transaction.query_row(query, [person], |row| row.get(0)).optional()?)
+            Ok(transaction.prepare_cached(query)?.query_row([person], |row| row.get(0)).optional()?)
         })
     }
 
@@ -338,7 +338,8 @@ impl Ledger {
         let stamp = stamp.into();
         self.write(|writer| {
             let query = "SELECT wrong FROM login WHERE name = ?1";
-            let before: u32 = writer.transaction.query_row(query, [&login.name], |row| row.get(0))?;
+            let before: u32 =
+                writer.transaction.prepare_cached(query)?.query_row([&login.name], |row| row.get(0))?;
             let wrong = before + 1;
             let locked = wrong >= WRONG_CODES;
             let outcome = if locked { "locked" } else { "wrong" };
@@ -357,8 +358,10 @@ impl Ledger {
 
 fn by_name(connection: &Connection, name: &str) -> Result<Option<LogIn>, LedgerError> {
     let query = "SELECT password, subject, locked FROM login WHERE name = ?1";
-    let found: Option<(Option<String>, Option<String>, Option<String>)> =
-        connection.query_row(query, [name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let found: Option<(Option<String>, Option<String>, Option<String>)> = connection
+        .prepare_cached(query)?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
     let Some((password, subject, locked)) = found else { return Ok(None) };
     let people = people_of(connection, name)?.into_iter().collect();
     let locked = locked.map(|until| read_time(&until)).transpose()?;
@@ -368,7 +371,7 @@ fn by_name(connection: &Connection, name: &str) -> Result<Option<LogIn>, LedgerE
 /// Whom a log-in stands for.
 pub(crate) fn people_of(connection: &Connection, login: &str) -> Result<Vec<String>, LedgerError> {
     let query = "SELECT person FROM login_person WHERE login = ?1 ORDER BY person";
-    let mut statement = connection.prepare(query)?;
+    let mut statement = connection.prepare_cached(query)?;
     let people = statement.query_map([login], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(people)
 }
@@ -376,7 +379,7 @@ pub(crate) fn people_of(connection: &Connection, login: &str) -> Result<Vec<Stri
 const SECRET: &str = "SELECT id, kind, owner, label, scope, issued, seen, expires, ended FROM secret";
 
 fn by_digest(connection: &Connection, digest: &[u8; 32]) -> Result<Option<Secret>, LedgerError> {
-    let mut statement = connection.prepare(&format!("{SECRET} WHERE digest = ?1"))?;
+    let mut statement = connection.prepare_cached(&format!("{SECRET} WHERE digest = ?1"))?;
     let mut rows = statement.query([digest])?;
     rows.next()?.map(secret).transpose()
 }

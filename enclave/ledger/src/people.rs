@@ -192,7 +192,8 @@ impl Ledger {
     pub fn dormant_days(&self) -> Result<u32, LedgerError> {
         self.read(|transaction| {
             let query = "SELECT value FROM policy WHERE name = ?1";
-            let days = transaction.query_row(query, [DORMANT], |row| row.get(0)).optional()?;
+            let days =
+                transaction.prepare_cached(query)?.query_row([DORMANT], |row| row.get(0)).optional()?;
             Ok(days.unwrap_or(DORMANT_DAYS))
         })
     }
@@ -211,7 +212,7 @@ impl Ledger {
     pub fn founded(&self) -> Result<bool, LedgerError> {
         self.read(|transaction| {
             let query = "SELECT EXISTS (SELECT 1 FROM person WHERE ' ' || roles || ' ' LIKE '% steward %')";
-            Ok(transaction.query_row(query, [], |row| row.get(0))?)
+            Ok(transaction.prepare_cached(query)?.query_row([], |row| row.get(0))?)
         })
     }
 
@@ -245,7 +246,7 @@ fn person(connection: &Connection, id: &str) -> Result<Option<Registered>, Ledge
 
 fn people(connection: &Connection, id: Option<&str>) -> Result<Vec<Registered>, LedgerError> {
     let query = "SELECT id, name, roles, since, ended FROM person WHERE ?1 IS NULL OR id = ?1 ORDER BY id";
-    let mut statement = connection.prepare(query)?;
+    let mut statement = connection.prepare_cached(query)?;
     let mut rows = statement.query([id])?;
     let mut people = Vec::new();
     while let Some(row) = rows.next()? {
@@ -268,12 +269,13 @@ fn registered(connection: &Connection, row: &Row<'_>) -> Result<Registered, Ledg
 /// When a leaf was written.
 fn moment(connection: &Connection, leaf: u64) -> Result<DateTime<Utc>, LedgerError> {
     let query = "SELECT position, body FROM leaf WHERE position = ?1";
-    connection.query_row(query, [leaf], |row| Ok(log::leaf(row)))?.map(|leaf| leaf.at)
+    connection.prepare_cached(query)?.query_row([leaf], |row| Ok(log::leaf(row)))?.map(|leaf| leaf.at)
 }
 
 fn read_seen(connection: &Connection, id: &str) -> Result<Option<DateTime<Utc>>, LedgerError> {
     let query = "SELECT at FROM seen WHERE person = ?1";
-    let at: Option<String> = connection.query_row(query, [id], |row| row.get(0)).optional()?;
+    let at: Option<String> =
+        connection.prepare_cached(query)?.query_row([id], |row| row.get(0)).optional()?;
     at.map(|at| read_time(&at)).transpose()
 }
 

@@ -130,7 +130,7 @@ impl Ledger {
                     return Ok(None);
                 }
                 let query = "SELECT body FROM leaf WHERE position = ?1";
-                let leaf: String = transaction.query_row(query, [index], |row| row.get(0))?;
+                let leaf: String = transaction.prepare_cached(query)?.query_row([index], |row| row.get(0))?;
                 let stated = stated(&leaf);
                 if stated["kind"] != kind.as_str() {
                     return Ok(None);

@@ -15,9 +15,10 @@ impl Ledger {
         self.read(|transaction| {
             let query = "SELECT answer FROM disclosure WHERE leaf = ?1 AND answer <> ''";
             let found: Option<String> =
-                transaction.query_row(query, params![index], |row| row.get(0)).optional()?;
+                transaction.prepare_cached(query)?.query_row(params![index], |row| row.get(0)).optional()?;
             let Some(answer) = found else { return Ok(None) };
-            let mut statement = transaction.prepare("SELECT position, body FROM leaf WHERE position = ?1")?;
+            let mut statement =
+                transaction.prepare_cached("SELECT position, body FROM leaf WHERE position = ?1")?;
             let mut rows = statement.query([index])?;
             let stated = rows.next()?.map(leaf).transpose()?;
             let stated: Option<Value> = stated.and_then(|leaf| serde_json::from_str(&leaf.body).ok());

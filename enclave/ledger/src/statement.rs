@@ -59,14 +59,26 @@ pub fn forecast(account: &Account, since: DateTime<Utc>, now: DateTime<Utc>) -> 
     Forecast { per_day, runs_out }
 }
 
+/// The leaves that a memorandum's account follows from: of the memorandum, and what opened and widened its pool. That no
+/// others are about it is what `verify` finds.
+const LEAVES: &str = "
+    WITH own AS (SELECT contract FROM memorandum WHERE id = ?1)
+    SELECT position, body FROM leaf WHERE position IN (
+        SELECT signed FROM memorandum WHERE contract = (SELECT contract FROM own)
+        UNION ALL SELECT leaf FROM document WHERE kind = 'contract' AND name = (SELECT contract FROM own)
+        UNION ALL SELECT leaf FROM document WHERE kind = 'memorandum' AND name = ?1
+        UNION ALL SELECT leaf FROM question WHERE memorandum = ?1
+        UNION ALL SELECT leaf FROM disclosure WHERE memorandum = ?1
+    ) ORDER BY position";
+
 impl Ledger {
     /// Every signature, amendment and charge of a memorandum, in order, with the balance after it.
     pub fn statement(&self, memorandum: &str) -> Result<Vec<Entry>, LedgerError> {
         self.read(|transaction| {
             let key = (AccountKind::Memorandum, memorandum.to_owned());
             let (mut implied, mut entries) = (Implied::default(), Vec::<Entry>::new());
-            let mut statement = transaction.prepare("SELECT position, body FROM leaf ORDER BY position")?;
-            let mut rows = statement.query([])?;
+            let mut statement = transaction.prepare_cached(LEAVES)?;
+            let mut rows = statement.query([memorandum])?;
             while let Some(row) = rows.next()? {
                 let leaf = crate::log::leaf(row)?;
                 let damaged = || LedgerError::Damaged(format!("leaf {} is not one", leaf.index));

@@ -12,6 +12,7 @@ use rusqlite::{
 };
 
 use crate::anchor::Anchor;
+use crate::announced;
 use crate::batch::{Batch, Coming, Leader};
 use crate::checkpoint::Checkpoint;
 use crate::documents::DocumentKind;
@@ -36,6 +37,9 @@ const FROM_VERSION_2: &str = include_str!("schema_3.sql");
 const PEOPLE: &str = include_str!("people.sql");
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(30);
+
+/// How many statements a connection keeps prepared: all that there are.
+const STATEMENTS: usize = 256;
 
 /// Why the ledger did not do what was asked. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +153,7 @@ pub enum LedgerError {
 /// Accounts and log. `Send` and `Sync`; other processes may have the same file open.
 #[derive(Debug)]
 pub struct Ledger {
+    path: PathBuf,
     /// Sees what is committed.
     reader: Mutex<Connection>,
     pub(crate) batch: Mutex<Batch>,
@@ -194,6 +199,7 @@ impl Ledger {
         let reader = connect(path)?;
         reader.pragma_update(None, "query_only", true)?;
         Ok(Ledger {
+            path: path.to_owned(),
             reader: Mutex::new(reader),
             batch: Mutex::new(Batch::new(connection)),
             coming: Coming::default(),
@@ -211,6 +217,7 @@ impl Ledger {
         transaction.execute_batch(include_str!("schema.sql"))?;
         transaction.execute_batch(FROM_VERSION_2)?;
         transaction.execute_batch(PEOPLE)?;
+        transaction.execute_batch(announced::INDEX)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         let empty = Checkpoint { origin: public.name().to_owned(), size: 0, root: empty_root() };
@@ -244,6 +251,7 @@ impl Ledger {
             _ => return Err(LedgerError::Foreign(path.to_owned())),
         }
         connection.execute_batch(PEOPLE)?;
+        connection.execute_batch(announced::INDEX)?;
         let origin: String = connection.query_row("SELECT origin FROM log", [], |row| row.get(0))?;
         let public = key.public(&origin)?;
         let ledger = Ledger::over(path, connection, key, public)?;
@@ -301,8 +309,9 @@ impl Ledger {
     /// The tree as it stands, after checking that the signed checkpoint is the one of the stored nodes.
     pub(crate) fn head(&self, transaction: &Connection) -> Result<Growing, LedgerError> {
         let checkpoint = verified_checkpoint(transaction, &self.public)?;
-        let leaves: u64 =
-            transaction.query_row("SELECT COALESCE(MAX(position) + 1, 0) FROM leaf", [], |row| row.get(0))?;
+        let leaves: u64 = transaction
+            .prepare_cached("SELECT COALESCE(MAX(position) + 1, 0) FROM leaf")?
+            .query_row([], |row| row.get(0))?;
         if leaves != checkpoint.size {
             let stated = checkpoint.size;
             return Err(LedgerError::Damaged(format!("{leaves} leaves, but the checkpoint is of {stated}")));
@@ -322,6 +331,7 @@ fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -349,7 +359,7 @@ fn upgrade(connection: &mut Connection) -> Result<(), LedgerError> {
 
 /// The stored signed note.
 pub(crate) fn stored_checkpoint(transaction: &Connection) -> Result<String, LedgerError> {
-    Ok(transaction.query_row("SELECT checkpoint FROM log", [], |row| row.get(0))?)
+    Ok(transaction.prepare_cached("SELECT checkpoint FROM log")?.query_row([], |row| row.get(0))?)
 }
 
 fn verified_checkpoint(transaction: &Connection, key: &PublicKey) -> Result<Checkpoint, LedgerError> {
@@ -360,18 +370,17 @@ fn verified_checkpoint(transaction: &Connection, key: &PublicKey) -> Result<Chec
 /// The hash of a complete node.
 pub(crate) fn node(transaction: &Connection, level: u8, index: u64) -> Result<Hash, LedgerError> {
     let query = "SELECT hash FROM node WHERE level = ?1 AND position = ?2";
-    let hash = transaction.query_row(query, params![level, index], |row| row.get(0)).optional()?;
+    let hash =
+        transaction.prepare_cached(query)?.query_row(params![level, index], |row| row.get(0)).optional()?;
     hash.ok_or_else(|| LedgerError::Damaged(format!("node {index} of level {level} is missing")))
 }
 
 impl Ledger {
     /// A consistent copy of the database in a new file, while others use it, and the checkpoint that it ends with.
     pub fn copy_to(&self, path: &Path) -> Result<Checkpointed, LedgerError> {
-        {
-            let connection = self.lock();
-            let to = path.to_str().ok_or_else(|| LedgerError::Foreign(path.to_owned()))?;
-            connection.execute("VACUUM INTO ?1", [to])?;
-        }
+        let to = path.to_str().ok_or_else(|| LedgerError::Foreign(path.to_owned()))?;
+        // A connection of its own, which reads one state while others write on.
+        connect(&self.path)?.execute("VACUUM INTO ?1", [to])?;
         fs::File::open(path)?.sync_all()?;
         let copy = connect(path)?;
         copy.pragma_update(None, "journal_mode", "WAL")?;

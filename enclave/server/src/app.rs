@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use chrono::Duration;
+use chrono::TimeDelta;
 use gate::Enclave;
 use gate::logins::{Caller, EntryError, SessionLimits};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::door::Door;
@@ -17,6 +19,8 @@ use crate::pace::Pace;
 
 /// How many passwords are checked at once.
 const PASSWORDS: usize = 4;
+/// Several times what the check of a password takes.
+const STEP: Duration = Duration::from_secs(1);
 
 /// Shared by all requests of both ports.
 #[derive(Clone)]
@@ -78,8 +82,8 @@ impl App {
     /// How long sessions last.
     pub fn session_limits(&self) -> SessionLimits {
         SessionLimits {
-            idle: Duration::minutes(i64::from(self.config.sessions.idle_minutes)),
-            absolute: Duration::hours(i64::from(self.config.sessions.absolute_hours)),
+            idle: TimeDelta::minutes(i64::from(self.config.sessions.idle_minutes)),
+            absolute: TimeDelta::hours(i64::from(self.config.sessions.absolute_hours)),
         }
     }
 
@@ -103,11 +107,21 @@ impl App {
         }
     }
 
-    /// The same for what checks or sets a password, a few at once.
-    pub async fn entering<T: Send + 'static>(&self, body: impl FnOnce(&Enclave) -> T + Send + 'static) -> T {
-        // It is never closed.
-        let _place = self.entering.acquire().await;
-        self.blocking(body).await
+    /// The same for what checks or sets a password, a few at once. Who is not let in is told so at a whole [`STEP`] after
+    /// the check began: what was done for a name that is there, and not for others, is not seen.
+    pub async fn entering<T: Send + 'static, E: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Enclave) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let (begun, entered) = {
+            // It is never closed.
+            let _place = self.entering.acquire().await;
+            (Instant::now(), self.blocking(body).await)
+        };
+        if entered.is_err() {
+            tokio::time::sleep_until(begun + gate::ask::on_grid(begun.elapsed(), STEP)).await;
+        }
+        entered
     }
 
     /// The same, as one of the caller's people, or as nobody.
@@ -132,4 +146,38 @@ pub(crate) fn link(config: &Config, path: &str) -> String {
     let scheme = if config.tls.plain { "http" } else { "https" };
     let own = format!("{scheme}://{}", config.http);
     format!("{}{path}", config.public_url.as_deref().unwrap_or(&own).trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use chrono::Utc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn few_passwords_are_checked_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let enclave = Enclave::create(&dir.path().join("home"), Utc::now).unwrap();
+        let app = App::new(enclave, Config::default());
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let checks = (0..3 * PASSWORDS).map(|_| {
+            let (app, now, most) = (app.clone(), now.clone(), most.clone());
+            tokio::spawn(async move {
+                let check = move |_: &Enclave| {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(50));
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    Ok::<(), EntryError>(())
+                };
+                app.entering(check).await
+            })
+        });
+        for check in checks.collect::<Vec<_>>() {
+            check.await.unwrap().unwrap();
+        }
+        assert_eq!(most.load(Ordering::SeqCst), PASSWORDS);
+    }
 }

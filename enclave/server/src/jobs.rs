@@ -54,6 +54,16 @@ impl Job {
         self.cancel.send_replace(true);
     }
 
+    /// How many values its answer has.
+    fn values(&self) -> usize {
+        match &*self.progress.borrow() {
+            Progress::Ended(ending) => {
+                ending.as_ref().as_ref().map_or(0, |told| told.rows.len() * told.columns.len())
+            }
+            Progress::At(_) => 0,
+        }
+    }
+
     /// Its ending.
     pub async fn ended(&self) -> Ending {
         let mut progress = self.progress.clone();
@@ -65,45 +75,30 @@ impl Job {
     }
 }
 
-/// A key that a client chose, and what it was asked with.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    login: String,
-    key: String,
-}
+/// What one log-in has asked, the oldest first.
+type Own = VecDeque<(Instant, Option<(String, Request)>, Job)>;
 
+/// The newest jobs of each log-in: nobody's push out another's.
 #[derive(Default)]
-struct Kept {
-    jobs: HashMap<String, Job>,
-    /// Ids in the order in which they came.
-    order: VecDeque<(Instant, String)>,
-    keys: HashMap<Key, (Request, String)>,
-}
+pub struct Jobs(Mutex<HashMap<String, Own>>);
 
-impl Kept {
-    /// Lets the old ones go, and the oldest of too many.
-    fn forget(&mut self, now: Instant) {
-        let before = self.order.len();
-        while let Some((at, id)) = self.order.front()
-            && (now - *at > KEPT || self.order.len() > JOBS)
-        {
-            self.jobs.remove(id);
-            self.order.pop_front();
-        }
-        if self.order.len() < before {
-            self.keys.retain(|_, (_, id)| self.jobs.contains_key(id));
-        }
-    }
-}
-
-/// The newest jobs.
-#[derive(Default)]
-pub struct Jobs(Mutex<Kept>);
-
-/// How many are kept; the oldest go first.
-const JOBS: usize = 10_000;
+/// How many of a log-in are kept; the oldest go first.
+const JOBS: usize = 100;
+/// How many values their answers have together, at most.
+const VALUES: usize = 200_000;
 /// For how long.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Lets the old ones go, and the oldest of too many.
+fn forget(own: &mut Own, now: Instant) {
+    let mut values = 0;
+    let newest = own.iter().rev().take(JOBS).take_while(|(at, _, job)| {
+        values += job.values();
+        now - *at <= KEPT && values <= VALUES
+    });
+    let kept = newest.count();
+    own.drain(..own.len() - kept);
+}
 
 /// A key that was used for another question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +107,10 @@ pub struct OtherQuestion;
 impl Jobs {
     /// A job of this log-in.
     pub fn get(&self, login: &str, id: &str) -> Option<Job> {
-        self.kept().jobs.get(id).filter(|job| job.login == login).cloned()
+        self.kept().get(login)?.iter().map(|(.., job)| job).find(|job| job.id == id).cloned()
     }
 
-    /// Begins to ask, or joins what was begun under the same key.
+    /// Begins to ask, or joins what was begun under the same key; kept for later.
     pub fn begin(
         &self,
         app: &App,
@@ -123,12 +118,18 @@ impl Jobs {
         request: Request,
         key: Option<String>,
     ) -> Result<Job, OtherQuestion> {
+        let now = Instant::now();
         let mut kept = self.kept();
-        let key = key.map(|key| Key { login: caller.login.clone(), key });
-        kept.forget(Instant::now());
-        if let Some((before, id)) = key.as_ref().and_then(|key| kept.keys.get(key))
-            && let Some(job) = kept.jobs.get(id)
-        {
+        kept.retain(|_, own| {
+            forget(own, now);
+            !own.is_empty()
+        });
+        let own = kept.entry(caller.login.clone()).or_default();
+        let before = own.iter().rev().find_map(|(_, asked, job)| {
+            let (used, request) = asked.as_ref()?;
+            (Some(used) == key.as_ref()).then_some((request, job))
+        });
+        if let Some((before, job)) = before {
             if *before != request {
                 return Err(OtherQuestion);
             }
@@ -138,20 +139,17 @@ impl Jobs {
             }
         }
         let job = start(app.clone(), caller.clone(), request.clone());
-        kept.order.push_back((Instant::now(), job.id.clone()));
-        kept.jobs.insert(job.id.clone(), job.clone());
-        if let Some(key) = key {
-            kept.keys.insert(key, (request, job.id.clone()));
-        }
+        own.push_back((now, key.map(|key| (key, request)), job.clone()));
         Ok(job)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Own>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn start(app: App, caller: Caller, request: Request) -> Job {
+/// Begins to ask, for whoever waits: nothing of it is kept.
+pub(crate) fn start(app: App, caller: Caller, request: Request) -> Job {
     let (tell, progress) = watch::channel(Progress::At(Stage::Waiting(0)));
     let tell = Arc::new(tell);
     let (cancel, cancelled) = watch::channel(false);

@@ -135,14 +135,12 @@ def from_flight(error: Exception) -> EnclaveError:
     if status == "FailedPrecondition":
         return _waiting(message) or EnclaveError(message, "conflict")
     if status == "ResourceExhausted":
-        # One status for a balance that is spent and for too many calls.
-        if message.startswith("too many"):
-            back = _COME_BACK.search(message)
-            return Busy(message, "too-often", float(back[1]) if back else 1.0)
         return Exhausted(message)
     if status == "Unauthenticated":
         return Unauthenticated(message)
     if status == "Unavailable":
+        if back := _COME_BACK.search(message):
+            return Busy(message, "too-often", float(back[1]))
         return Busy(message) if message.startswith("too many") else EnclaveError(message, "unreachable")
     codes = {
         "PermissionDenied": "denied",
@@ -150,6 +148,7 @@ def from_flight(error: Exception) -> EnclaveError:
         "Canceled": "cancelled",
         "Unimplemented": "unsupported",
         "DeadlineExceeded": "too-slow",
+        "OutOfRange": "too-long",
     }
     return EnclaveError(message, codes.get(status, "fault"))
 

@@ -1,11 +1,13 @@
 //! `enclave doctor`: what could go wrong, before it does.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chrono::{Duration, Utc};
 use gate::{Action, Enclave};
 use serde_json::json;
 use server::Config;
+use server::config::Provider;
 
 use crate::args::ListFormat;
 use crate::args::serve::Doctor;
@@ -54,7 +56,7 @@ pub(crate) fn run(home: &Path, args: &Doctor) -> Done {
         }
         Err(outcome) => found.push(finding("keys", State::Bad, outcome.message())),
     }
-    found.push(certificate(home, args));
+    found.extend(configuration(home, args));
     let text = match args.format {
         ListFormat::Json => {
             let found: Vec<_> = found
@@ -73,7 +75,6 @@ pub(crate) fn run(home: &Path, args: &Doctor) -> Done {
 }
 
 fn permissions(home: &Path) -> Finding {
-    use std::os::unix::fs::PermissionsExt;
     let mut open = Vec::new();
     for (path, mask) in
         [(home.to_owned(), 0o007), (home.join("keys"), 0o077), (home.join("tls/key.pem"), 0o077)]
@@ -139,13 +140,36 @@ fn store(enclave: &Enclave) -> Finding {
     }
 }
 
-fn certificate(home: &Path, args: &Doctor) -> Finding {
-    let about = "certificate";
-    let config = match Config::read(args.config.as_deref(), std::env::vars(), &[]) {
-        Ok(config) => config,
-        Err(error) => return finding(about, State::Bad, error.to_string()),
+fn configuration(home: &Path, args: &Doctor) -> Vec<Finding> {
+    match Config::read(args.config.as_deref(), std::env::vars(), &[]) {
+        Ok(config) => {
+            let mut found = vec![certificate(home, &config)];
+            found.extend(config.providers.iter().filter_map(secret));
+            found
+        }
+        Err(error) => vec![finding("configuration", State::Bad, error.to_string())],
+    }
+}
+
+/// The file with the secret of a client of an identity provider.
+fn secret(provider: &Provider) -> Option<Finding> {
+    let path = provider.client_secret_file.as_ref()?;
+    let (state, says) = match std::fs::metadata(path) {
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+            (State::Bad, format!("others can read {0}: `chmod go-rwx {0}`", path.display()))
+        }
+        Ok(_) => (State::Good, format!("{} is closed to others", path.display())),
+        Err(_) => (State::Bad, format!("cannot look at {}", path.display())),
     };
-    match server::tls::expires(home, &config) {
+    Some(finding("provider", state, format!("{}: {says}", provider.name)))
+}
+
+fn certificate(home: &Path, config: &Config) -> Finding {
+    let about = "certificate";
+    if config.tls.plain {
+        return finding(about, State::Good, "none is needed: `tls.plain`, on loopback behind a proxy");
+    }
+    match server::tls::expires(home, config) {
         Ok(None) => finding(about, State::Warning, "none: `enclave serve` makes one that is self-signed"),
         Ok(Some(end)) => {
             let says = format!("good until {}", end.format("%Y-%m-%d"));

@@ -15,8 +15,8 @@ use memoranda::{Contract, Memorandum, Table};
 
 /// A memorandum with its data set.
 pub(super) struct Catalogue {
-    pub(super) memorandum: Memorandum,
-    pub(super) contract: Contract,
+    pub(super) memorandum: Arc<Memorandum>,
+    pub(super) contract: Arc<Contract>,
 }
 
 /// Every memorandum of a caller's that is in force.

@@ -25,7 +25,7 @@ use crate::http::body::{At, Body, Params};
 use crate::http::negotiate::{form, told};
 use crate::http::problem::Problem;
 use crate::http::schema::Answer;
-use crate::jobs::{Ending, Job, Progress};
+use crate::jobs::{self, Ending, Job, Progress};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -150,7 +150,7 @@ async fn explain(
     Body(question): Body<Question>,
 ) -> Result<Json<Explanation>, Problem> {
     let request = question.request(true).map_err(Problem::invalid)?;
-    let ending = begin(&app, &caller, request, None)?.ended().await;
+    let ending = jobs::start(app, caller, request).ended().await;
     match &*ending {
         Ok(answered) => Ok(Json(Explanation {
             bounds: answered.bounds.iter().flatten().map(|bounds| bounds.explanation.clone()).collect(),
@@ -177,12 +177,16 @@ async fn put(
             Some(key.ok_or_else(refused)?.to_owned())
         }
     };
-    let job = begin(app, caller, request, key)?;
     let later = headers
         .get_all("prefer")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|wish| wish.trim().eq_ignore_ascii_case("respond-async")));
+    if !later && key.is_none() {
+        let job = jobs::start(app.clone(), caller.clone(), request);
+        return ended(&job.ended().await, form);
+    }
+    let job = begin(app, caller, request, key)?;
     if later {
         let mut response = (StatusCode::ACCEPTED, Json(JobState::of(&job))).into_response();
         if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/jobs/{}", job.id)) {

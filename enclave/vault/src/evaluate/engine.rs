@@ -19,6 +19,7 @@ use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::partial_sort::PartialSortExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -74,7 +75,7 @@ impl Engine {
     }
 
     pub(super) async fn plan(&self, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        self.context.state().create_physical_plan(logical).await
+        stoppable(self.context.state().create_physical_plan(logical).await?)
     }
 
     /// A physical plan of one partition, with its pupils in order. Sorts in memory where a join has lost the
@@ -135,6 +136,18 @@ fn sorted_inside(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>
         Ok(Transformed::yes(Arc::new(inside) as Arc<dyn ExecutionPlan>))
     };
     Ok(plan.transform_up(inside)?.data)
+}
+
+/// Joins give many rows of few: each batch of theirs is a place to stop at.
+fn stoppable(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let at_joins = |plan: Arc<dyn ExecutionPlan>| {
+        Ok(if plan.children().len() > 1 {
+            Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>)
+        } else {
+            Transformed::no(plan)
+        })
+    };
+    Ok(plan.transform_up(at_joins)?.data)
 }
 
 fn deals_out(plan: &Arc<dyn ExecutionPlan>) -> bool {

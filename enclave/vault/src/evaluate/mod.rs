@@ -20,7 +20,7 @@ mod tally;
 mod totals;
 mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use datafusion::common::{DataFusionError, Result as Done};
@@ -31,6 +31,7 @@ use disclosure_rules::{Exact, PlanDigest, Value};
 use futures::TryStreamExt;
 use queries::Stage;
 use queries::tree::{Literal, Rel};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 
 use crate::scan::StoredTables;
@@ -209,6 +210,14 @@ impl Job {
     }
 }
 
+/// The threads that evaluate. They are none of those that wait for the network, or for time to be over: however many
+/// questions add up rows, others are heard and limits are kept.
+fn threads() -> Result<Handle, EvaluateError> {
+    static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
+    let start = || Builder::new_multi_thread().thread_name("evaluate").enable_all().build().ok();
+    THREADS.get_or_init(start).as_ref().map(|runtime| runtime.handle().clone()).ok_or(EvaluateError::Failed)
+}
+
 /// Runs within the time limit, and stops what is running when that is over or nobody waits any longer. A
 /// panic is one more failure.
 async fn within<T: Send + 'static>(
@@ -217,7 +226,7 @@ async fn within<T: Send + 'static>(
 ) -> Result<T, EvaluateError> {
     let most = Duration::from_secs(limits.timeout_seconds);
     let mut running = JoinSet::new();
-    running.spawn(work);
+    running.spawn_on(work, &threads()?);
     match tokio::time::timeout(most, running.join_next()).await {
         Ok(Some(Ok(done))) => done,
         _ => Err(EvaluateError::Failed),

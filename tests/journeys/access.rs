@@ -1,0 +1,88 @@
+//! What lets somebody in, and that it ends: log-ins over the network stand for people who are there, and for what those
+//! may do now.
+
+use reqwest::tls::Version;
+use serde_json::json;
+
+use crate::support::{Desk, QUESTION, Served, memorandum, replaced};
+
+#[test]
+fn access_ends_with_what_gave_it() {
+    let desk = Desk::with_star();
+    desk.run(["people", "add", "c1", "--name", "Custodian", "--role", "custodian"]).done();
+    let served = Served::start(&desk, true, &[]);
+    let researcher = served.join(&desk, "star-1/r1", "hanako");
+    let custodian = served.join(&desk, "c1", "chie");
+    // As long as no steward is registered, whoever sits at the machine is one; nobody is over the network.
+    let steward = json!({ "id": "x1", "name": "X", "roles": ["steward"] });
+    let contract = json!({ "text": std::fs::read_to_string(desk.path("star.json")).unwrap() });
+    for token in [&researcher, &custodian] {
+        served.send("POST", "/api/v1/people", token, &steward).is(403);
+        served.send("POST", "/api/v1/contracts", token, &contract).is(403);
+    }
+    desk.run(["people", "add", "s1", "--name", "Steward", "--role", "steward"]).done();
+    let by_steward = |arguments: &[&str]| desk.run_with(&[&["--as", "s1"], arguments].concat(), "").done();
+
+    // Something was lost: every session of that person ends, and nobody else's.
+    by_steward(&["people", "log-out", "star-1/r1"]);
+    served.get("/api/v1/memoranda", &researcher).is(401);
+    served.get("/api/v1/people", &custodian).is(200);
+    let researcher = served.log_in("hanako");
+    served.get("/api/v1/memoranda/star-1", &researcher).is(200);
+
+    // Who was removed has a log-in that stands for nobody.
+    by_steward(&["people", "remove", "c1"]);
+    served.get("/api/v1/people", &custodian).is(403);
+
+    let question = json!({ "memorandum": "star-1", "sql": QUESTION, "rho": 0.01 });
+    let answer = served.send("POST", "/api/v1/questions", &researcher, &question).is(200).json();
+    let release = format!("/api/v1/releases/{}", answer["log"]["index"]);
+    served.get(&release, &researcher).is(200);
+    let other = replaced(&memorandum(), "id = \"r1\"", "id = \"r2\"");
+    desk.write("amended.toml", &replaced(&other, "contract = \"star\"", "contract = \"star\"\nversion = 2"));
+    by_steward(&["memorandum", "amend", "amended.toml"]);
+    assert_eq!(served.get("/api/v1/memoranda", &researcher).is(200).json(), json!([]));
+    let none = json!({ "memorandum": "no-such", "sql": QUESTION, "rho": 0.01 });
+    let [told, of_none] = [&question, &none]
+        .map(|question| served.send("POST", "/api/v1/questions", &researcher, question).is(422).json());
+    assert_eq!(told["detail"], of_none["detail"]);
+    served.get(&release, &researcher).is(404);
+}
+
+#[test]
+fn tls_is_of_version_1_3() {
+    let desk = Desk::with_star();
+    let served = Served::start(&desk, false, &[]);
+    let certificate = std::fs::read(desk.home().join("tls/certificate.pem")).unwrap();
+    let port = served.http.rsplit(':').next().unwrap().to_owned();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let reached = |highest: Version| {
+        let root = reqwest::Certificate::from_pem(&certificate).unwrap();
+        let client = reqwest::Client::builder().add_root_certificate(root).max_tls_version(highest);
+        let url = format!("https://localhost:{port}/healthz");
+        runtime.block_on(async { client.build().unwrap().get(url).send().await.is_ok() })
+    };
+    assert!(reached(Version::TLS_1_3));
+    assert!(!reached(Version::TLS_1_2));
+}
+
+#[test]
+fn a_member_of_the_board_comes_in_as_nobody_else() {
+    let desk = Desk::with_star();
+    desk.run(["people", "add", "b1", "--name", "Board", "--role", "board"]).done();
+    let served = Served::start(&desk, true, &[]);
+    let board = served.join(&desk, "b1", "ben");
+    desk.run(["people", "add", "s1", "--name", "Steward", "--role", "steward"]).done();
+    // By a second invitation a steward could come in as the second person: that takes two.
+    desk.run(["--as", "s1", "people", "invite", "b1"]).exits(5).says(["approval"]);
+    let invited = desk.run(["--as", "s1", "people", "invite", "star-1/r1"]).done().text();
+    let secret = invited.trim().rsplit('/').next().unwrap();
+    served.send("POST", "/api/v1/invitations/accept", &board, &json!({ "invitation": secret })).is(403);
+
+    // A token reads the log where it was made for reading.
+    for (scope, status) in [("read", 200), ("preview", 403)] {
+        let wanted = json!({ "label": scope, "scopes": [scope], "days": 1 });
+        let made = served.send("POST", "/api/v1/tokens", &board, &wanted).is(201).json();
+        served.get("/api/v1/log", made["token"].as_str().unwrap()).is(status);
+    }
+}
