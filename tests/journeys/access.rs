@@ -35,7 +35,12 @@ fn access_ends_with_what_gave_it() {
     served.get("/api/v1/people", &custodian).is(403);
 
     let question = json!({ "memorandum": "star-1", "sql": QUESTION, "rho": 0.01 });
-    let answer = served.send("POST", "/api/v1/questions", &researcher, &question).is(200).json();
+    let keyed = || {
+        let (key, body) = ([("Idempotency-Key", "a")], question.to_string());
+        served.send_with("POST", "/api/v1/questions", &researcher, &key, Some(body.as_bytes()))
+    };
+    let answer = keyed().is(200).json();
+    assert_eq!(keyed().is(200).json()["log"], answer["log"]);
     let release = format!("/api/v1/releases/{}", answer["log"]["index"]);
     served.get(&release, &researcher).is(200);
     let other = replaced(&memorandum(), "id = \"r1\"", "id = \"r2\"");
@@ -47,23 +52,35 @@ fn access_ends_with_what_gave_it() {
         .map(|question| served.send("POST", "/api/v1/questions", &researcher, question).is(422).json());
     assert_eq!(told["detail"], of_none["detail"]);
     served.get(&release, &researcher).is(404);
+    keyed().is(422);
 }
 
 #[test]
-fn tls_is_of_version_1_3() {
+fn tls_is_of_version_1_3_with_a_certificate_of_ones_own() {
     let desk = Desk::with_star();
     let served = Served::start(&desk, false, &[]);
-    let certificate = std::fs::read(desk.home().join("tls/certificate.pem")).unwrap();
-    let port = served.http.rsplit(':').next().unwrap().to_owned();
+    let folder = desk.home().join("tls");
+    let certificate = std::fs::read(folder.join("certificate.pem")).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let reached = |highest: Version| {
+    let reached = |served: &Served, highest: Version| {
         let root = reqwest::Certificate::from_pem(&certificate).unwrap();
         let client = reqwest::Client::builder().add_root_certificate(root).max_tls_version(highest);
-        let url = format!("https://localhost:{port}/healthz");
+        let url = format!("https://localhost:{}/healthz", served.http.rsplit(':').next().unwrap());
         runtime.block_on(async { client.build().unwrap().get(url).send().await.is_ok() })
     };
-    assert!(reached(Version::TLS_1_3));
-    assert!(!reached(Version::TLS_1_2));
+    assert!(reached(&served, Version::TLS_1_3));
+    assert!(!reached(&served, Version::TLS_1_2));
+    served.stop();
+
+    for (from, to) in [("certificate.pem", "chain.pem"), ("key.pem", "key.pem")] {
+        std::fs::copy(folder.join(from), desk.path(to)).unwrap();
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    let certificate_alone = ["serve", "--set", "tls.certificate=\"chain.pem\""];
+    desk.run(certificate_alone).exits(2).says(["`tls.certificate` and `tls.key` are set together"]);
+    let served = Served::start(&desk, false, &["tls.certificate=\"chain.pem\"", "tls.key=\"key.pem\""]);
+    assert!(reached(&served, Version::TLS_1_3));
+    assert!(!folder.exists());
 }
 
 #[test]

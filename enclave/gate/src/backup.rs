@@ -164,13 +164,30 @@ pub fn restore(
     let text = fs::read_to_string(&place).map_err(|error| BackupError::File(place, error))?;
     let contents: Contents = serde_json::from_str(&text)
         .map_err(|error| BackupError::Damaged(format!("`{CONTENTS}`: {error}")))?;
+    let made = !home.exists();
     new_folder(home)?;
     let restored = restore_into(home, from, &contents, root_key, since, clock, person);
     if restored.is_err() {
         // It was empty: what is in it is ours. The first error is the one to tell.
-        let _ = fs::remove_dir_all(home);
+        let _ = clear(home);
+        if made {
+            let _ = fs::remove_dir(home);
+        }
     }
     restored.map(|()| contents)
+}
+
+/// Removes what is in a folder.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?
+        } else {
+            fs::remove_file(entry.path())?
+        }
+    }
+    Ok(())
 }
 
 fn restore_into(

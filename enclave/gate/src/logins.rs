@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+use zxcvbn::{Score, zxcvbn};
 
 use crate::acts::ActError;
 use crate::enclave::Enclave;
@@ -276,16 +277,14 @@ impl Enclave {
         let login = self.ledger.login(name)?;
         let hash = login.as_ref().and_then(|login| login.password.as_deref());
         let right = matches(hash, password);
-        let Some(login) = login else { return Err(EntryError::Wrong) };
         let now = self.now();
-        if login.is_locked(now) {
-            return Err(EntryError::Wrong);
+        match login {
+            Some(login) if right && !login.is_locked(now) => Ok(PasswordShown(login)),
+            login => {
+                self.ledger.wrong_password(now, login.as_ref())?;
+                Err(EntryError::Wrong)
+            }
         }
-        if !right {
-            self.ledger.wrong_password(now, &login)?;
-            return Err(EntryError::Wrong);
-        }
-        Ok(PasswordShown(login))
     }
 
     /// Lets somebody in by name and password, and by a code where the log-in has a second factor; who has passkeys and no
@@ -416,7 +415,7 @@ impl Enclave {
             return Err(EntryError::Wrong);
         }
         if !matches(login.password.as_deref(), old) {
-            self.ledger.wrong_password(self.now(), &login)?;
+            self.ledger.wrong_password(self.now(), Some(&login))?;
             return Err(EntryError::Wrong);
         }
         let hash = self.new_password(&caller.login, new)?;
@@ -477,18 +476,16 @@ fn check_name(login: &str) -> Result<(), EntryError> {
     Err(denied("a log-in has up to 64 letters, digits, `-`, `_`, `.`, `@`, `+`"))
 }
 
-/// Length counts, not composition (NIST SP 800-63B-4, 3.1.1.2); what is easily guessed at that length is refused.
+/// Length counts, not composition (NIST SP 800-63B-4, 3.1.1.2); what is guessed in fewer than 10⁸ attempts, by common
+/// passwords, words, dates and rows of keys, is refused at that length too (Wheeler, USENIX Security 2016).
 fn check_password(login: &str, password: &str) -> Result<(), EntryError> {
     if !PASSWORD.contains(&password.chars().count()) {
         return Err(EntryError::Password(
             "a password has 15 to 128 characters: several words are easy to remember",
         ));
     }
-    let lower = password.to_lowercase();
-    let kinds: BTreeSet<char> = lower.chars().collect();
-    let named = login.len() >= 4 && lower.contains(&login.to_lowercase());
-    let common = ["password", "qwertyuiop", "123456789", "1q2w3e4r", "iloveyou", "asdfghjkl", "enclave"];
-    if kinds.len() < 6 || named || common.iter().any(|word| lower.contains(word)) {
+    let named = login.len() >= 4 && password.to_lowercase().contains(&login.to_lowercase());
+    if named || zxcvbn(password, &[login, "enclave"]).score() < Score::Three {
         return Err(EntryError::Password(
             "this password is easily guessed: choose several words of your own",
         ));
@@ -537,4 +534,29 @@ fn read_scope(text: &str) -> (BTreeSet<Scope>, Option<String>) {
     let scopes =
         words().filter_map(|word| Scope::ALL.into_iter().find(|scope| scope.name() == word)).collect();
     (scopes, words().find_map(|word| word.strip_prefix("memorandum=")).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_easily_guessed_is_no_password() {
+        let guessed = [
+            "passwordpassword",
+            "123456789012345",
+            "qwertyuiopasdfgh",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "enclaveenclaveenclave",
+            "iloveyouiloveyou",
+            "my login is hanako, of Sendai",
+        ];
+        for password in guessed {
+            assert!(check_password("hanako", password).is_err(), "{password}");
+        }
+        let good = ["seventeen herons cross the bay", "朝の海を白鷺が十七羽わたってゆく", "vK2#pQ9!xL5mRt7w"];
+        for password in good {
+            assert!(check_password("hanako", password).is_ok(), "{password}");
+        }
+    }
 }

@@ -333,24 +333,34 @@ impl Ledger {
         })
     }
 
-    /// Counts a wrong password; after [`WRONG_CODES`] of them none is taken for [`LOCKED_MINUTES`].
-    pub fn wrong_password<'s>(&self, stamp: impl Into<Stamp<'s>>, login: &LogIn) -> Result<(), LedgerError> {
+    /// Counts a wrong password; after [`WRONG_CODES`] of them none is taken for [`LOCKED_MINUTES`]. Every attempt is a leaf,
+    /// also for a name that is not there (`None`) or is locked: the log grows by the same, whoever is tried.
+    pub fn wrong_password<'s>(
+        &self,
+        stamp: impl Into<Stamp<'s>>,
+        login: Option<&LogIn>,
+    ) -> Result<(), LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
             let query = "SELECT wrong FROM login WHERE name = ?1";
-            let before: u32 =
-                writer.transaction.prepare_cached(query)?.query_row([&login.name], |row| row.get(0))?;
-            let wrong = before + 1;
-            let locked = wrong >= WRONG_CODES;
-            let outcome = if locked { "locked" } else { "wrong" };
-            let people: Vec<&str> = login.people.iter().map(String::as_str).collect();
+            let name = login.map(|login| login.name.as_str()).unwrap_or_default();
+            let before: Option<u32> =
+                writer.transaction.prepare_cached(query)?.query_row([name], |row| row.get(0)).optional()?;
+            let locked_already = login.is_some_and(|login| login.is_locked(stamp.at));
+            let wrong = before.unwrap_or_default() + 1;
+            let locks = before.is_some() && !locked_already && wrong >= WRONG_CODES;
+            let outcome = if locks { "locked" } else { "wrong" };
+            let people: Vec<&str> =
+                login.iter().flat_map(|login| &login.people).map(String::as_str).collect();
             let own = object(json!({ "people": people, "outcome": outcome, "method": "password" }));
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
-            let until = locked.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
-            writer.transaction.execute(
-                "UPDATE login SET wrong = ?2, locked = ?3 WHERE name = ?1",
-                params![login.name, if locked { 0 } else { wrong }, until],
-            )?;
+            if !locked_already {
+                let until = locks.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
+                writer.transaction.execute(
+                    "UPDATE login SET wrong = ?2, locked = ?3 WHERE name = ?1",
+                    params![name, if locks { 0 } else { wrong }, until],
+                )?;
+            }
             Ok(())
         })
     }

@@ -108,15 +108,16 @@ impl App {
     }
 
     /// The same for what checks or sets a password, a few at once. Who is not let in is told so at a whole [`STEP`] after
-    /// the check began: what was done for a name that is there, and not for others, is not seen.
+    /// it was asked for: what was done for a name that is there, and not for others, is not seen.
     pub async fn entering<T: Send + 'static, E: Send + 'static>(
         &self,
         body: impl FnOnce(&Enclave) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        let (begun, entered) = {
+        let begun = Instant::now();
+        let entered = {
             // It is never closed.
             let _place = self.entering.acquire().await;
-            (Instant::now(), self.blocking(body).await)
+            self.blocking(body).await
         };
         if entered.is_err() {
             tokio::time::sleep_until(begun + gate::ask::on_grid(begun.elapsed(), STEP)).await;

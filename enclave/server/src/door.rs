@@ -99,11 +99,7 @@ impl Door {
         told: Told,
         mut cancel: watch::Receiver<bool>,
     ) -> Result<Answered, NotAnswered> {
-        let may = caller.may(Scope::Ask) || (request.preview && caller.may(Scope::Preview));
-        if !may {
-            let wanted = if request.preview { "preview" } else { "ask" };
-            return Err(NotAnswered::NotYours(format!("this token was made without the scope `{wanted}`")));
-        }
+        permitted(caller, &request)?;
         // One answer for a memorandum of others and for one that is not there: the gate's own of the latter.
         match caller.under(&request.memorandum) {
             Some(person) => request.person = Some(person.to_owned()),
@@ -180,6 +176,15 @@ impl Door {
         let lane = || Lane { places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) };
         lanes.entry(name).or_insert_with(|| Arc::new(lane())).clone()
     }
+}
+
+/// Whether a session or token reaches so far.
+pub(crate) fn permitted(caller: &Caller, request: &Request) -> Result<(), NotAnswered> {
+    if caller.may(Scope::Ask) || (request.preview && caller.may(Scope::Preview)) {
+        return Ok(());
+    }
+    let wanted = if request.preview { "preview" } else { "ask" };
+    Err(NotAnswered::NotYours(format!("this token was made without the scope `{wanted}`")))
 }
 
 /// Counts as waiting until it is dropped.

@@ -97,7 +97,7 @@ pub(crate) fn server(
 /// When the certificate that would be served ends; `None` where there is none yet.
 pub fn expires(home: &Path, config: &Config) -> Result<Option<chrono::DateTime<chrono::Utc>>, TlsError> {
     let path = config.tls.certificate.clone().unwrap_or_else(|| own_certificate(home));
-    if config.tls.plain || !path.exists() {
+    if !path.exists() {
         return Ok(None);
     }
     let unread = || TlsError::Pem(path.clone(), "certificate");

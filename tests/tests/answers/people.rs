@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use chrono::{DateTime, Duration, Utc};
+use gate::logins::{Scope, SessionLimits};
 use gate::{Enclave, Failure, Request, Rule};
 use memoranda::PersonRole;
 use tests::{clock, question};
@@ -80,4 +81,42 @@ fn time_takes_access_away() {
     pass(-20);
     assert!(!fresh(16), "a clock that was set back proves nothing");
     by("s1").ledger().verify().unwrap();
+}
+
+static LATER: AtomicI64 = AtomicI64::new(0);
+
+fn later() -> DateTime<Utc> {
+    clock() + Duration::minutes(LATER.load(SeqCst))
+}
+
+#[test]
+fn sessions_and_tokens_end_by_themselves() {
+    const PASSWORD: &str = "seventeen herons cross the bay";
+    let dir = tempfile::tempdir().unwrap();
+    let enclave = Enclave::create(&dir.path().join("home"), later).unwrap();
+    enclave.add_person("c1", "C", &BTreeSet::from([PersonRole::Custodian])).unwrap();
+    let (invitation, _) = enclave.invite("c1").unwrap();
+    enclave.accept(&invitation, "chie", PASSWORD).unwrap();
+    let limits = SessionLimits { idle: Duration::minutes(30), absolute: Duration::hours(12) };
+    let log_in = || enclave.log_in("chie", PASSWORD, None, limits).unwrap();
+    let good = |secret: &str| enclave.caller(secret, limits).is_ok();
+
+    // Used every 29 minutes, it goes on until twelve hours are over.
+    let (session, _) = log_in();
+    for _ in 0..24 {
+        LATER.fetch_add(29, SeqCst);
+        assert!(good(&session));
+    }
+    LATER.fetch_add(12 * 60 - 24 * 29 - 1, SeqCst);
+    assert!(good(&session));
+    LATER.fetch_add(1, SeqCst);
+    assert!(!good(&session));
+
+    let (session, caller) = log_in();
+    let (token, _) =
+        enclave.issue_token(&caller, "notebook", &BTreeSet::from([Scope::Read]), None, 1).unwrap();
+    LATER.fetch_add(31, SeqCst);
+    assert!(!good(&session) && good(&token), "a token has its own term");
+    LATER.fetch_add(DAY, SeqCst);
+    assert!(!good(&token));
 }

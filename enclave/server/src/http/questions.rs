@@ -184,6 +184,8 @@ async fn put(
         .any(|value| value.split(',').any(|wish| wish.trim().eq_ignore_ascii_case("respond-async")));
     if !later && key.is_none() {
         let job = jobs::start(app.clone(), caller.clone(), request);
+        // Nobody comes back to it: where the connection breaks off while it waits, it is not asked.
+        let _given_up = GivenUp(&job);
         return ended(&job.ended().await, form);
     }
     let job = begin(app, caller, request, key)?;
@@ -196,6 +198,15 @@ async fn put(
         return Ok(response);
     }
     ended(&job.ended().await, form)
+}
+
+/// Cancels a job that nobody waits for any more.
+struct GivenUp<'a>(&'a Job);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 fn begin(app: &App, caller: &Caller, request: Request, key: Option<String>) -> Result<Job, Problem> {

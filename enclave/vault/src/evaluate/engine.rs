@@ -2,6 +2,7 @@
 //! bounded.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::compute::SortOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -20,6 +21,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::partial_sort::PartialSortExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -30,10 +32,13 @@ use disclosure_rules::rules::Limits;
 use queries::emit::UNIT;
 
 use super::join::JoinsByPupil;
+use super::until::until;
 use crate::storage::Storage;
 
 pub(super) struct Engine {
     context: SessionContext,
+    /// When there is no more time.
+    end: Instant,
 }
 
 impl Engine {
@@ -62,7 +67,8 @@ impl Engine {
             .with_optimizer_rules(logical_rules())
             .with_physical_optimizer_rules(physical_rules()?)
             .build();
-        Ok(Engine { context: SessionContext::new_with_state(state) })
+        let end = Instant::now() + Duration::from_secs(limits.timeout_seconds);
+        Ok(Engine { context: SessionContext::new_with_state(state), end })
     }
 
     pub(super) fn task(&self) -> Arc<TaskContext> {
@@ -75,7 +81,7 @@ impl Engine {
     }
 
     pub(super) async fn plan(&self, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        stoppable(self.context.state().create_physical_plan(logical).await?)
+        stoppable(self.context.state().create_physical_plan(logical).await?, self.end)
     }
 
     /// A physical plan of one partition, with its pupils in order. Sorts in memory where a join has lost the
@@ -138,14 +144,25 @@ fn sorted_inside(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>
     Ok(plan.transform_up(inside)?.data)
 }
 
-/// Joins give many rows of few: each batch of theirs is a place to stop at.
-fn stoppable(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// Joins make many pairs of few rows. Each batch that comes out of one is a place to stop at, and so is each look at the
+/// condition of those that may go on for long until something comes out.
+fn stoppable(plan: Arc<dyn ExecutionPlan>, end: Instant) -> Result<Arc<dyn ExecutionPlan>> {
     let at_joins = |plan: Arc<dyn ExecutionPlan>| {
-        Ok(if plan.children().len() > 1 {
-            Transformed::yes(Arc::new(CooperativeExec::new(plan)) as Arc<dyn ExecutionPlan>)
+        if plan.children().len() < 2 {
+            return Ok(Transformed::no(plan));
+        }
+        let join: Arc<dyn ExecutionPlan> = if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+            let filter = join.filter().map(|filter| until(filter, end));
+            join.builder().with_filter(filter).build_exec()?
+        } else if let Some(join) = plan.downcast_ref::<NestedLoopJoinExec>() {
+            let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
+            let filter = join.filter().map(|filter| until(filter, end));
+            let projection = join.projection().as_ref().map(|projection| projection.to_vec());
+            Arc::new(NestedLoopJoinExec::try_new(left, right, filter, join.join_type(), projection)?)
         } else {
-            Transformed::no(plan)
-        })
+            plan
+        };
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(join)) as Arc<dyn ExecutionPlan>))
     };
     Ok(plan.transform_up(at_joins)?.data)
 }

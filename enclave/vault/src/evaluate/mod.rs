@@ -18,6 +18,7 @@ mod race;
 mod rows;
 mod tally;
 mod totals;
+mod until;
 mod words;
 
 use std::sync::{Arc, OnceLock};
@@ -173,10 +174,9 @@ impl Job {
 
     /// Adds up all parts, two at a time for each core: one is read while the other is added up.
     async fn run(self: Arc<Job>) -> Result<Totals, EvaluateError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut waiting = 0..self.parts;
         let mut running: JoinSet<_> =
-            waiting.by_ref().take(2 * cores).map(|part| self.clone().part(part)).collect();
+            waiting.by_ref().take(2 * cores()).map(|part| self.clone().part(part)).collect();
         let mut totals = Totals::none(self.sums.groupings.len());
         let memory = self.engine.memory("totals");
         while let Some(part) = running.join_next().await {
@@ -210,12 +210,23 @@ impl Job {
     }
 }
 
+/// For each core, as many threads that evaluate. A join may hold one for long, and a question has two parts for each core
+/// under way: so many questions can do that before others wait for a thread and not only for their share of the cores.
+const THREADS_PER_CORE: usize = 16;
+
 /// The threads that evaluate. They are none of those that wait for the network, or for time to be over: however many
 /// questions add up rows, others are heard and limits are kept.
 fn threads() -> Result<Handle, EvaluateError> {
     static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
-    let start = || Builder::new_multi_thread().thread_name("evaluate").enable_all().build().ok();
+    let start = || {
+        let threads = THREADS_PER_CORE * cores();
+        Builder::new_multi_thread().worker_threads(threads).thread_name("evaluate").enable_all().build().ok()
+    };
     THREADS.get_or_init(start).as_ref().map(|runtime| runtime.handle().clone()).ok_or(EvaluateError::Failed)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs within the time limit, and stops what is running when that is over or nobody waits any longer. A
