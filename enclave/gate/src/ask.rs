@@ -67,12 +67,18 @@ impl Enclave {
     /// agreement → verify → price → (preview | replay) → debit → evaluate → release → record → answer
     /// ```
     pub async fn ask(&self, request: &Request) -> Result<Answered, Failure> {
+        self.ask_since(request, Instant::now()).await
+    }
+
+    /// The same for a question that came at `arrived`, from which its time is counted: how long it waited, was planned and
+    /// evaluated is then one number of steps of the grid.
+    pub async fn ask_since(&self, request: &Request, arrived: Instant) -> Result<Answered, Failure> {
         let agreement = match self.agreement(request) {
             Ok(agreement) => agreement,
             Err(Failure::Refused(refusal)) => return Err(self.refused(request, None, refusal)?),
             Err(failure) => return Err(failure),
         };
-        match self.ask_under(request, &agreement).await {
+        match self.ask_under(request, &agreement, arrived).await {
             Err(Failure::Refused(refusal)) => Err(self.refused(request, Some(&agreement), refusal)?),
             other => other,
         }
@@ -88,7 +94,12 @@ impl Enclave {
         Ok(Duration::from_millis(rules.map_or_else(|| grid(&RuleSet::standard()), |rules| grid(&rules))))
     }
 
-    async fn ask_under(&self, request: &Request, agreement: &Agreement) -> Result<Answered, Failure> {
+    async fn ask_under(
+        &self,
+        request: &Request,
+        agreement: &Agreement,
+        arrived: Instant,
+    ) -> Result<Answered, Failure> {
         let Agreement { memorandum, contract, person, .. } = agreement;
         let plan = verified(request, agreement)?;
         let (rules, tier) = tiers(&plan, agreement);
@@ -135,7 +146,7 @@ impl Enclave {
             }),
         };
         // Both moments are told in the receipt: between them is a whole number of steps of the grid, not how long it took.
-        let (asked, begun) = (self.now(), Instant::now());
+        let asked = self.now();
         let charge = self.ledger.debit(asked, &question, priced.loss).map_err(|error| match error {
             DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
             DebitError::Ledger(LedgerError::NotApproved(id)) => Failure::Waiting(Waiting::used(id)),
@@ -154,7 +165,7 @@ impl Enclave {
         let released = asked + on_grid(took, grid);
         if !self.at_machine {
             // Also the order of leaves says nothing of how long it took.
-            tokio::time::sleep_until((begun + on_grid(begun.elapsed(), grid)).into()).await;
+            tokio::time::sleep_until((arrived + on_grid(arrived.elapsed(), grid)).into()).await;
         }
         let disclosure = self.ledger.record(released, &key, facts, &body)?;
         self.told(agreement, &plan, &priced, recorded, &disclosure, false)

@@ -133,7 +133,7 @@ impl Door {
         let reads = !request.preview;
         let asking = move || {
             let grid = enclave.time_grid(&request.memorandum);
-            (grid, here.block_on(enclave.ask(&request)))
+            (grid, here.block_on(enclave.ask_since(&request, asked.into_std())))
         };
         let (grid, answered) = match tokio::task::spawn_blocking(asking).await {
             Ok((grid, answered)) => (grid?, answered),
