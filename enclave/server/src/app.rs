@@ -107,7 +107,7 @@ impl App {
         }
     }
 
-    /// The same for what checks or sets a password, a few at once. Who is not let in is told so at a whole [`STEP`] after
+    /// The same for what checks or sets a password, a few at once. Who is not let in is told so at a whole second after
     /// it was asked for: what was done for a name that is there, and not for others, is not seen.
     pub async fn entering<T: Send + 'static, E: Send + 'static>(
         &self,
