@@ -15,12 +15,15 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::acts::ActError;
 use crate::enclave::Enclave;
+use crate::factor::FactorError;
 use crate::permissions::Action;
 
 /// Days for which an invitation is good.
 const INVITATION_DAYS: i64 = 7;
 /// The longest life of a token.
 pub const TOKEN_DAYS: u32 = 366;
+/// How often the moment of a secret's last use is written, at most.
+const SEEN_SECONDS: i64 = 60;
 /// Fewest and most characters of a password (ASVS 5.0, 6.2.1 and 6.2.9).
 const PASSWORD: std::ops::RangeInclusive<usize> = 15..=128;
 /// RFC 9106, section 4, second recommended option.
@@ -80,6 +83,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whether the secret lets act as one of the log-in's people.
+    pub fn stands_for(&self, person: &str) -> bool {
+        let own = |memorandum: &str| person.split_once('/').is_some_and(|(of, _)| of == memorandum);
+        self.people.contains(person) && self.memorandum.as_deref().is_none_or(own)
+    }
+
     /// The person under a memorandum: `MEMORANDUM/PERSON`.
     pub fn under(&self, memorandum: &str) -> Option<&str> {
         let allowed = self.memorandum.as_deref().is_none_or(|own| own == memorandum);
@@ -301,12 +310,19 @@ impl Enclave {
         let codes = self.ledger.factor(&key)?;
         // Codes count from when they are enrolled: new ones in place of those before leave no gap. The first confirms them.
         let wanted = codes.is_some() || self.has_passkeys(name)?;
-        match code {
-            Some(code) if codes.is_some() => {
-                self.use_code(&key, &key, code).map_err(|_| EntryError::Wrong)?;
+        let taken = match code {
+            Some(code) if codes.is_some() => self.use_code(&key, &key, code).map(|_| ()),
+            _ if wanted => Err(FactorError::NotEnrolled(key).into()),
+            _ => Ok(()),
+        };
+        match taken {
+            Ok(()) => {}
+            // A wrong code has its leaf.
+            Err(ActError::Factor(FactorError::Wrong)) => return Err(EntryError::Wrong),
+            Err(_) => {
+                self.ledger.factor_missing(self.now(), &shown.0)?;
+                return Err(EntryError::Wrong);
             }
-            _ if wanted => return Err(EntryError::Wrong),
-            _ => {}
         }
         self.open_session(&shown.0, "password", limits)
     }
@@ -324,7 +340,9 @@ impl Enclave {
         limits: SessionLimits,
     ) -> Result<(Told, Caller), EntryError> {
         let now = self.now();
-        self.ledger.logged_in(now, login, method)?;
+        if !self.ledger.logged_in(now, login, method)? {
+            return Err(EntryError::Wrong);
+        }
         let scope = scope_text(&Scope::ALL.into(), None);
         let (told, secret) =
             self.hand_out(now.into(), SecretKind::Session, &login.name, "", &scope, now + limits.absolute)?;
@@ -347,10 +365,25 @@ impl Enclave {
             return Err(EntryError::NotGood);
         }
         let login = self.ledger.login(&secret.owner)?.ok_or(EntryError::NotGood)?;
-        self.ledger.note_used(self.now(), &secret)?;
+        // So often that who goes on working is not found idle.
+        let every = Duration::seconds(SEEN_SECONDS).min(limits.idle / 8);
+        self.ledger.note_used(self.now(), &secret, every)?;
         let (scopes, memorandum) = read_scope(&secret.scope);
         let people = self.still_there(login.people)?;
         Ok(Caller { login: login.name, people, scopes, memorandum, secret })
+    }
+
+    /// The memoranda under which a caller reads: dormant people do nothing.
+    pub fn memoranda_of(&self, caller: &Caller) -> Result<BTreeSet<String>, ledger::LedgerError> {
+        let mut found = BTreeSet::new();
+        for id in caller.memoranda() {
+            if let Some(person) = caller.under(id)
+                && !self.is_dormant(person)?
+            {
+                found.insert(id.to_owned());
+            }
+        }
+        Ok(found)
     }
 
     /// Those who were not removed, from the register or from their memorandum.
@@ -381,14 +414,20 @@ impl Enclave {
         memorandum: Option<&str>,
         days: u32,
     ) -> Result<(Told, Secret), EntryError> {
-        if !caller.may(Scope::Act) || scopes.contains(&Scope::Act) || scopes.is_empty() {
-            return Err(denied("a token is made within a session, and reads, previews or asks"));
+        if !caller.may(Scope::Act) {
+            return Err(denied("a token is made within a session"));
+        }
+        if scopes.contains(&Scope::Act) || scopes.is_empty() {
+            return Err(mistaken("the token", "a token reads, previews or asks: name at least one"));
         }
         if memorandum.is_some_and(|id| caller.under(id).is_none()) {
             return Err(denied("this is not your memorandum"));
         }
         if !(1..=TOKEN_DAYS).contains(&days) || label.is_empty() || label.chars().count() > 64 {
-            return Err(denied("a token has a label of at most 64 characters, and lasts 1 to 366 days"));
+            return Err(mistaken(
+                "the token",
+                "a token has a label of 1 to 64 characters, and lasts 1 to 366 days",
+            ));
         }
         let by = caller.people.iter().next().map(String::as_str);
         let stamp = Stamp { at: self.now(), by };
@@ -464,6 +503,10 @@ fn denied(message: &str) -> EntryError {
     EntryError::Act(ActError::Denied(message.to_owned()))
 }
 
+fn mistaken(what: &'static str, message: &str) -> EntryError {
+    EntryError::Act(ActError::Mistakes { what, mistakes: vec![message.to_owned()] })
+}
+
 fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
@@ -473,7 +516,7 @@ fn check_name(login: &str) -> Result<(), EntryError> {
     if plain && (1..=64).contains(&login.len()) && !login.starts_with('@') {
         return Ok(());
     }
-    Err(denied("a log-in has up to 64 letters, digits, `-`, `_`, `.`, `@`, `+`"))
+    Err(mistaken("the log-in", "a log-in has up to 64 letters, digits, `-`, `_`, `.`, `@`, `+`"))
 }
 
 /// Length counts, not composition (NIST SP 800-63B-4, 3.1.1.2); what is guessed in fewer than 10⁸ attempts, by common

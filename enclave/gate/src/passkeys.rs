@@ -161,7 +161,11 @@ impl Enclave {
     /// The passkeys with which somebody who has shown name and password may go on. Where there are none, they are told
     /// what a wrong password is told.
     pub fn passkeys_to_log_in(&self, shown: &PasswordShown) -> Result<Vec<OpenPasskey>, EntryError> {
-        self.open_passkeys(shown.log_in()).map_err(not_let_in)
+        let opened = self.open_passkeys(shown.log_in());
+        if opened.is_err() {
+            self.ledger.factor_missing(self.now(), shown.log_in())?;
+        }
+        opened.map_err(not_let_in)
     }
 
     /// Lets in who has shown name and password, and then signed; `None` is a signature that does not hold.
@@ -347,6 +351,29 @@ mod tests {
         let (_, caller) = enclave.log_in("sato", PASSWORD, Some(&code), LIMITS).unwrap();
         let lost = enclave.passkeys(&caller).unwrap().remove(0);
         assert!(enclave.remove_passkey(&caller, lost.id).unwrap());
+    }
+
+    /// Whoever reads the public checkpoint before and after an attempt learns nothing of the password.
+    #[test]
+    fn a_right_password_without_its_factor_is_a_leaf_like_a_wrong_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (enclave, caller) = home(&folder.path().join("home"));
+        let leaves = |attempt: &dyn Fn() -> bool| {
+            let before = enclave.ledger().size().unwrap();
+            assert!(!attempt());
+            enclave.ledger().size().unwrap() - before
+        };
+        let begun = |password: &str| {
+            let shown = enclave.show_password("sato", password);
+            shown.and_then(|shown| enclave.passkeys_to_log_in(&shown)).is_ok()
+        };
+        for password in ["another password", PASSWORD] {
+            assert_eq!(leaves(&|| begun(password)), 1, "no passkeys are enrolled");
+        }
+        enclave.enrol_own_factor(&caller, None).unwrap();
+        for (password, code) in [("another password", None), (PASSWORD, None), (PASSWORD, Some("000000"))] {
+            assert_eq!(leaves(&|| enclave.log_in("sato", password, code, LIMITS).is_ok()), 1);
+        }
     }
 
     #[test]

@@ -149,6 +149,12 @@ impl Action {
         self.permission().roles.contains(&role)
     }
 
+    /// Whether a researcher does it under a memorandum alone, as `MEMORANDUM/PERSON`: the role in the register, which belongs
+    /// to no memorandum, does not open what is under all of them.
+    pub fn is_under_memorandum(self) -> bool {
+        matches!(self, Action::ReadItems | Action::ReadBudget | Action::ReadApprovals)
+    }
+
     /// Whether it takes no registration.
     pub fn is_open(self) -> bool {
         self.permits(PersonRole::Public)
@@ -169,7 +175,8 @@ pub fn markdown() -> String {
          (`enclave approvals vote`). The steward's command ends with exit code 5 and the number of an approval; after\n\
          the vote the same command with the same text takes effect, once.\n\n\
          **Researchers** ask by the list of people in their memorandum and need not be registered; elsewhere they act\n\
-         as `--as MEMORANDUM/PERSON`.\n\n\
+         as `--as MEMORANDUM/PERSON`. Items, balances and approvals are read in that way too: `researcher` in the register\n\
+         lets nobody read them of all memoranda.\n\n\
          **Founding**: until the first steward is registered, acts are done, and logged, as `founder`. What needs two\n\
          people cannot be done before a steward and a member of the board are registered, except that a rule set of\n\
          a new name is not yet compared with `standard`.\n\n\

@@ -2,13 +2,13 @@
 //!
 //! What a code is, and whether one is right, is the caller's to know: here are only sealed bytes and time steps.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value, json};
 
 use crate::documents::object;
 use crate::log::{LeafKind, LogPosition};
-use crate::logins::people_of;
+use crate::logins::{FACTORS, count_wrong, people_of};
 use crate::people::{read_time, time_text};
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError};
@@ -106,17 +106,12 @@ impl Ledger {
     pub fn wrong_code<'s>(&self, stamp: impl Into<Stamp<'s>>, person: &str) -> Result<(), LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
-            let Some(factor) = factor(&writer.transaction, person)? else { return Ok(()) };
-            let wrong = factor.wrong + 1;
-            let locked = wrong >= WRONG_CODES;
-            let outcome = if locked { "locked" } else { "wrong" };
+            if factor(&writer.transaction, person)?.is_none() {
+                return Ok(());
+            }
+            let outcome = count_wrong(&writer.transaction, stamp.at, FACTORS, person)?;
             let own = whose(&writer.transaction, person, json!({ "outcome": outcome }))?;
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
-            let until = locked.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
-            writer.transaction.execute(
-                "UPDATE factor SET wrong = ?2, locked = ?3 WHERE person = ?1",
-                params![person, if locked { 0 } else { wrong }, until],
-            )?;
             Ok(())
         })
     }

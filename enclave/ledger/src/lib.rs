@@ -58,7 +58,7 @@ pub use key::{KeyError, LogKey, PublicKey};
 pub use log::{Event, Leaf, LeafKind, LogPosition};
 pub use logins::{Joining, LogIn, LogInError, NewSecret, Secret, SecretKind};
 pub use passkeys::{KeptPasskey, NewPasskey, PASSKEYS, PasskeyAdded, PasskeyRemoved};
-pub use people::{DORMANT_DAYS, PeopleError, PersonChange, Registered};
+pub use people::{DORMANT_DAYS, PeopleError, PersonChange, Registered, check_roles};
 pub use proof::{PastError, ProofError, verify_tlog_proof};
 pub use prune::{POLICY_BYTES_MAX, PruneError, Pruned};
 pub use receipt::{Receipt, ReceiptError, VerifiedReceipt};

@@ -85,7 +85,7 @@ pub struct Secret {
     pub scope: String,
     /// When it was handed out.
     pub issued: DateTime<Utc>,
-    /// When it was used last; minutes, not seconds, are kept.
+    /// When it was used last; not each use is kept.
     pub seen: DateTime<Utc>,
     /// When it is good no more.
     pub expires: DateTime<Utc>,
@@ -146,12 +146,9 @@ impl From<rusqlite::Error> for LogInError {
     }
 }
 
-/// How often the moment of the last use is written.
-const SEEN_SECONDS: i64 = 60;
-
 impl Ledger {
     /// Hands out a secret. That somebody was invited, or made a token, is a leaf; a session is one by its log-in, and the
-    /// set-up by whom it registers.
+    /// set-up by whom it registers. Of the invitations of one person the newest alone is good.
     pub fn hand_out<'s>(&self, stamp: impl Into<Stamp<'s>>, new: &NewSecret<'_>) -> Result<u64, LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
@@ -162,6 +159,9 @@ impl Ledger {
                     own.insert("person".to_owned(), new.owner.into());
                 }
                 writer.leaf(stamp, LeafKind::People, own, json!({}))?;
+            }
+            if matches!(new.kind, SecretKind::Invitation | SecretKind::SetUp) {
+                end_invitations(&writer.transaction, stamp.at, new.kind, new.owner)?;
             }
             let at = time_text(stamp.at);
             writer.transaction.execute(
@@ -200,9 +200,9 @@ impl Ledger {
         })
     }
 
-    /// Notes that a secret is in use, once a minute.
-    pub fn note_used(&self, at: DateTime<Utc>, secret: &Secret) -> Result<(), LedgerError> {
-        if at - secret.seen < Duration::seconds(SEEN_SECONDS) {
+    /// Notes that a secret is in use, not more often than `every`.
+    pub fn note_used(&self, at: DateTime<Utc>, secret: &Secret, every: Duration) -> Result<(), LedgerError> {
+        if at - secret.seen < every {
             return Ok(());
         }
         let update = "UPDATE secret SET seen = ?2 WHERE id = ?1";
@@ -210,10 +210,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends a secret; one of somebody else stays. Says whether there was one.
-    pub fn end_secret(&self, at: DateTime<Utc>, owner: &str, id: u64) -> Result<bool, LedgerError> {
-        let update = "UPDATE secret SET ended = ?3 WHERE id = ?1 AND owner = ?2 AND ended IS NULL";
-        Ok(self.lock().execute(update, params![id, owner, time_text(at)])? > 0)
+    /// Ends a session or token of a log-in; one of somebody else stays. Says whether there was one.
+    pub fn end_secret(&self, at: DateTime<Utc>, login: &str, id: u64) -> Result<bool, LedgerError> {
+        let update = "UPDATE secret SET ended = ?3
+                      WHERE id = ?1 AND owner = ?2 AND kind IN ('session', 'token') AND ended IS NULL";
+        let Ok(id) = i64::try_from(id) else { return Ok(false) };
+        Ok(self.lock().execute(update, params![id, login, time_text(at)])? > 0)
     }
 
     /// Ends every session and token of a log-in.
@@ -265,10 +267,7 @@ impl Ledger {
                  ON CONFLICT (person) DO UPDATE SET login = ?2",
                 [person, name],
             )?;
-            writer.transaction.execute(
-                "UPDATE secret SET ended = ?2 WHERE id = ?1",
-                params![good.id, time_text(stamp.at)],
-            )?;
+            end_invitations(&writer.transaction, stamp.at, good.kind, &good.owner)?;
             Ok(position)
         })
     }
@@ -314,21 +313,38 @@ impl Ledger {
         })
     }
 
-    /// A log-in that succeeded: a leaf for everybody it stands for.
+    /// A log-in that succeeded: a leaf for everybody it stands for. `false`, and none, where wrong attempts that ran beside
+    /// it have locked it meanwhile; what an identity provider vouches for is not held up by wrong passwords.
     pub fn logged_in<'s>(
         &self,
         stamp: impl Into<Stamp<'s>>,
         login: &LogIn,
         method: &str,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
+            let now = by_name(&writer.transaction, &login.name)?;
+            if login.password.is_some() && now.is_none_or(|now| now.is_locked(stamp.at)) {
+                return Ok(false);
+            }
             let people: Vec<&str> = login.people.iter().map(String::as_str).collect();
             let own = object(json!({ "people": people, "outcome": "passed", "method": method }));
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
             writer
                 .transaction
                 .execute("UPDATE login SET wrong = 0, locked = NULL WHERE name = ?1", [&login.name])?;
+            Ok(true)
+        })
+    }
+
+    /// A right password without the second factor that belongs to it: a leaf, as a wrong password is, so that the size of the
+    /// log does not tell the two apart. It is not counted.
+    pub fn factor_missing<'s>(&self, stamp: impl Into<Stamp<'s>>, login: &LogIn) -> Result<(), LedgerError> {
+        let stamp = stamp.into();
+        self.write(|writer| {
+            let people: Vec<&str> = login.people.iter().map(String::as_str).collect();
+            let own = object(json!({ "people": people, "outcome": "wrong", "method": "second factor" }));
+            writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
             Ok(())
         })
     }
@@ -342,28 +358,58 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
-            let query = "SELECT wrong FROM login WHERE name = ?1";
             let name = login.map(|login| login.name.as_str()).unwrap_or_default();
-            let before: Option<u32> =
-                writer.transaction.prepare_cached(query)?.query_row([name], |row| row.get(0)).optional()?;
-            let locked_already = login.is_some_and(|login| login.is_locked(stamp.at));
-            let wrong = before.unwrap_or_default() + 1;
-            let locks = before.is_some() && !locked_already && wrong >= WRONG_CODES;
-            let outcome = if locks { "locked" } else { "wrong" };
+            let outcome = count_wrong(&writer.transaction, stamp.at, LOG_INS, name)?;
             let people: Vec<&str> =
                 login.iter().flat_map(|login| &login.people).map(String::as_str).collect();
             let own = object(json!({ "people": people, "outcome": outcome, "method": "password" }));
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
-            if !locked_already {
-                let until = locks.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
-                writer.transaction.execute(
-                    "UPDATE login SET wrong = ?2, locked = ?3 WHERE name = ?1",
-                    params![name, if locks { 0 } else { wrong }, until],
-                )?;
-            }
             Ok(())
         })
     }
+}
+
+/// A table that counts wrong attempts, and its key.
+pub(crate) type Attempts = (&'static str, &'static str);
+/// Wrong passwords and signatures, by log-in.
+pub(crate) const LOG_INS: Attempts = ("login", "name");
+/// Wrong codes, by owner.
+pub(crate) const FACTORS: Attempts = ("factor", "person");
+
+/// Counts a wrong attempt: the [`WRONG_CODES`]th in a row locks for [`LOCKED_MINUTES`]. While it is locked neither count nor
+/// lock changes: what was on its way when it was locked does not open it again. The outcome, for the leaf.
+pub(crate) fn count_wrong(
+    connection: &Connection,
+    at: DateTime<Utc>,
+    (table, key): Attempts,
+    name: &str,
+) -> Result<&'static str, LedgerError> {
+    let query = format!("SELECT wrong, locked FROM {table} WHERE {key} = ?1");
+    let before: Option<(u32, Option<String>)> = connection
+        .prepare_cached(&query)?
+        .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((before, locked)) = before else { return Ok("wrong") };
+    if locked.map(|until| read_time(&until)).transpose()?.is_some_and(|until| at < until) {
+        return Ok("wrong");
+    }
+    let locks = before + 1 >= WRONG_CODES;
+    let until = locks.then(|| time_text(at + Duration::minutes(LOCKED_MINUTES)));
+    let update = format!("UPDATE {table} SET wrong = ?2, locked = ?3 WHERE {key} = ?1");
+    connection.execute(&update, params![name, if locks { 0 } else { before + 1 }, until])?;
+    Ok(if locks { "locked" } else { "wrong" })
+}
+
+/// Ends what was handed out to an owner and not taken up.
+pub(crate) fn end_invitations(
+    connection: &Connection,
+    at: DateTime<Utc>,
+    kind: SecretKind,
+    owner: &str,
+) -> Result<(), LedgerError> {
+    let update = "UPDATE secret SET ended = ?3 WHERE kind = ?1 AND owner = ?2 AND ended IS NULL";
+    connection.execute(update, params![kind.name(), owner, time_text(at)])?;
+    Ok(())
 }
 
 fn by_name(connection: &Connection, name: &str) -> Result<Option<LogIn>, LedgerError> {
@@ -376,6 +422,15 @@ fn by_name(connection: &Connection, name: &str) -> Result<Option<LogIn>, LedgerE
     let people = people_of(connection, name)?.into_iter().collect();
     let locked = locked.map(|until| read_time(&until)).transpose()?;
     Ok(Some(LogIn { name: name.to_owned(), password, subject, locked, people }))
+}
+
+/// Whether wrong attempts have locked a log-in.
+pub(crate) fn login_is_locked(
+    connection: &Connection,
+    at: DateTime<Utc>,
+    name: &str,
+) -> Result<bool, LedgerError> {
+    Ok(by_name(connection, name)?.is_some_and(|login| login.is_locked(at)))
 }
 
 /// Whom a log-in stands for.
@@ -411,4 +466,88 @@ fn secret(row: &Row<'_>) -> Result<Secret, LedgerError> {
         expires: moment(row.get(7)?)?,
         ended: ended.map(moment).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::LogKey;
+
+    fn ledger(folder: &std::path::Path) -> Ledger {
+        let key = LogKey::from_pkcs8(&LogKey::generate().unwrap()).unwrap();
+        Ledger::create(&folder.join("ledger.db"), "enclave.example/log", key).unwrap()
+    }
+
+    fn invite(ledger: &Ledger, person: &str, digest: u8) {
+        let (kind, expires) = (SecretKind::Invitation, Utc::now() + Duration::days(1));
+        let new = NewSecret { digest: [digest; 32], kind, owner: person, label: "", scope: "", expires };
+        ledger.hand_out(Utc::now(), &new).unwrap();
+    }
+
+    fn join(ledger: &Ledger, person: &str, digest: u8, name: &str) -> Result<LogPosition, LogInError> {
+        let joining = Joining::New { name, password: Some("hash"), subject: None };
+        ledger.take_up(Utc::now(), &[digest; 32], person, joining)
+    }
+
+    #[test]
+    fn of_the_invitations_of_one_person_the_newest_alone_is_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        invite(&ledger, "b1", 1);
+        invite(&ledger, "b2", 2);
+        invite(&ledger, "b1", 3);
+        assert!(matches!(join(&ledger, "b1", 1, "early"), Err(LogInError::NotInvited)));
+        join(&ledger, "b1", 3, "sato").unwrap();
+        join(&ledger, "b2", 2, "abe").unwrap();
+        assert!(matches!(join(&ledger, "b1", 3, "again"), Err(LogInError::NotInvited)));
+    }
+
+    #[test]
+    fn an_invitation_is_void_once_the_person_has_other_roles() {
+        use memoranda::PersonRole::{Board, Researcher};
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        let (id, roles) = ("b1", BTreeSet::from([Researcher]));
+        let add = crate::PersonChange::Add { id, name: "B. One", roles: &roles };
+        ledger.change_person(Utc::now(), &add).unwrap();
+        invite(&ledger, id, 1);
+        let roles = BTreeSet::from([Board]);
+        ledger.change_person(Utc::now(), &crate::PersonChange::Roles { id, roles: &roles }).unwrap();
+        assert!(matches!(join(&ledger, id, 1, "sato"), Err(LogInError::NotInvited)));
+    }
+
+    #[test]
+    fn who_has_a_log_in_of_that_name_ends_nobodys_invitation() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        invite(&ledger, "star-1/r1", 1);
+        join(&ledger, "star-1/r1", 1, "b1").unwrap();
+        invite(&ledger, "b1", 2);
+        let invitation = ledger.secret(&[2; 32]).unwrap().unwrap();
+        assert!(!ledger.end_secret(Utc::now(), "b1", invitation.id).unwrap());
+        assert!(!ledger.end_secret(Utc::now(), "b1", u64::MAX).unwrap());
+        join(&ledger, "b1", 2, "sato").unwrap();
+    }
+
+    /// Many attempts run beside each other, and each has read the log-in before the first was counted.
+    #[test]
+    fn what_was_on_its_way_when_a_log_in_was_locked_does_not_open_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = ledger(folder.path());
+        invite(&ledger, "b1", 1);
+        join(&ledger, "b1", 1, "sato").unwrap();
+        ledger.enrol_factor(Utc::now(), "@sato", "sealed").unwrap();
+        let (now, read) = (Utc::now(), ledger.login("sato").unwrap().unwrap());
+        for _ in 0..2 * WRONG_CODES {
+            ledger.wrong_password(now, Some(&read)).unwrap();
+            ledger.wrong_code(now, "@sato").unwrap();
+        }
+        ledger.wrong_passkey(now, "sato").unwrap();
+        assert!(ledger.login("sato").unwrap().unwrap().is_locked(now));
+        assert!(ledger.factor("@sato").unwrap().unwrap().is_locked(now));
+        assert!(!ledger.logged_in(now, &read, "password").unwrap());
+        let later = now + Duration::minutes(LOCKED_MINUTES);
+        assert!(ledger.logged_in(later, &read, "password").unwrap());
+    }
 }

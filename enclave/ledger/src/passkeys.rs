@@ -3,14 +3,13 @@
 //! What a passkey is, and whether it signed, is the caller's to know: here are only sealed bytes. The log has the people
 //! that a log-in stands for; its name, and what its passkeys are called, are their own words.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use crate::documents::object;
-use crate::factor::{LOCKED_MINUTES, WRONG_CODES};
 use crate::log::{LeafKind, LogPosition};
-use crate::logins::people_of;
+use crate::logins::{LOG_INS, count_wrong, login_is_locked, people_of};
 use crate::people::{read_time, time_text};
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError};
@@ -138,7 +137,8 @@ impl Ledger {
     }
 
     /// Takes a signature that a passkey, as it was `before`, has made: from now on it is `sealed`. The leaf is a log-in,
-    /// which later questions refer to. `None` where the passkey was removed, or its counter went on, since it was read.
+    /// which later questions refer to. `None` where the passkey was removed, its counter went on, or the log-in
+    /// was locked, since it was read.
     pub fn step_up_by<'s>(
         &self,
         stamp: impl Into<Stamp<'s>>,
@@ -147,6 +147,9 @@ impl Ledger {
     ) -> Result<Option<LogPosition>, LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
+            if login_is_locked(&writer.transaction, stamp.at, &before.login)? {
+                return Ok(None);
+            }
             let at = time_text(stamp.at);
             let replaced = writer.transaction.execute(
                 "UPDATE passkey SET sealed = ?3, used = ?4 WHERE id = ?1 AND sealed = ?2",
@@ -166,24 +169,15 @@ impl Ledger {
         })
     }
 
-    /// Counts a signature that does not hold among the wrong passwords: after [`WRONG_CODES`] of either, neither
-    /// password nor passkey is taken for [`LOCKED_MINUTES`].
+    /// Counts a signature that does not hold among the wrong passwords: after [`WRONG_CODES`](crate::WRONG_CODES) of either, neither
+    /// password nor passkey is taken for [`LOCKED_MINUTES`](crate::LOCKED_MINUTES).
     pub fn wrong_passkey<'s>(&self, stamp: impl Into<Stamp<'s>>, login: &str) -> Result<(), LedgerError> {
         let stamp = stamp.into();
         self.write(|writer| {
-            let query = "SELECT wrong FROM login WHERE name = ?1";
-            let before: u32 = writer.transaction.query_row(query, [login], |row| row.get(0))?;
-            let wrong = before + 1;
-            let locked = wrong >= WRONG_CODES;
-            let outcome = if locked { "locked" } else { "wrong" };
+            let outcome = count_wrong(&writer.transaction, stamp.at, LOG_INS, login)?;
             let people = people_of(&writer.transaction, login)?;
             let own = object(json!({ "people": people, "outcome": outcome, "method": PASSKEY }));
             writer.leaf(stamp, LeafKind::LogIn, own, json!({}))?;
-            let until = locked.then(|| time_text(stamp.at + Duration::minutes(LOCKED_MINUTES)));
-            writer.transaction.execute(
-                "UPDATE login SET wrong = ?2, locked = ?3 WHERE name = ?1",
-                params![login, if locked { 0 } else { wrong }, until],
-            )?;
             Ok(())
         })
     }
@@ -223,8 +217,10 @@ fn passkey(row: &Row<'_>) -> Result<KeptPasskey, LedgerError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use chrono::Duration;
+
     use super::*;
-    use crate::{Joining, LogKey, NewSecret, SecretKind};
+    use crate::{Joining, LogKey, NewSecret, SecretKind, WRONG_CODES};
 
     const NEW: NewPasskey<'_> =
         NewPasskey { login: "sato", label: "blue key", credential: &[1, 2, 3], sealed: "one" };

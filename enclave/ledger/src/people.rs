@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::documents::object;
 use crate::log::{self, LeafKind, LogPosition};
+use crate::logins::{SecretKind, end_invitations};
 use crate::stamp::Stamp;
 use crate::store::{Ledger, LedgerError};
 
@@ -122,14 +123,7 @@ impl Ledger {
                 (false, None) => return Err(PeopleError::Unknown(id.to_owned())),
                 _ => {}
             }
-            if let Some(roles) = roles {
-                if roles.is_empty() {
-                    return Err(PeopleError::NoRole);
-                }
-                if roles.contains(&PersonRole::Steward) && roles.contains(&PersonRole::Board) {
-                    return Err(PeopleError::TwoHats);
-                }
-            }
+            roles.map_or(Ok(()), check_roles)?;
             let leaves_office = here.is_some_and(|person| person.holds(PersonRole::Steward))
                 && roles.is_none_or(|roles| !roles.contains(&PersonRole::Steward));
             if leaves_office && stewards(&writer.transaction)? < 2 {
@@ -147,6 +141,8 @@ impl Ledger {
                  ON CONFLICT (id) DO UPDATE SET name = ?2, roles = ?3, changed = ?4, ended = ?5",
                 params![id, name, roles_text(&roles), position.index, ended],
             )?;
+            // What was handed out was for what the person was then.
+            end_invitations(&writer.transaction, stamp.at, SecretKind::Invitation, id)?;
             if act == "add" {
                 put_seen(&writer.transaction, id, stamp.at)?;
             }
@@ -229,6 +225,17 @@ impl Ledger {
         }
         put_seen(&self.lock(), id, at)
     }
+}
+
+/// Whether one person may have these roles together.
+pub fn check_roles(roles: &BTreeSet<PersonRole>) -> Result<(), PeopleError> {
+    if roles.is_empty() {
+        return Err(PeopleError::NoRole);
+    }
+    if roles.contains(&PersonRole::Steward) && roles.contains(&PersonRole::Board) {
+        return Err(PeopleError::TwoHats);
+    }
+    Ok(())
 }
 
 /// Roles as they stand in table and leaf: `board custodian`, in one order.
