@@ -67,7 +67,7 @@ pub struct Limits {
     pub max_rho_per_release: Rho,
     /// The most group keys that one answer may have.
     pub max_groups: u64,
-    /// Wall time of one evaluation.
+    /// Wall time of one question, all its stages together.
     pub timeout_seconds: u64,
     /// Memory of one evaluation.
     pub memory_mib: u64,

@@ -12,7 +12,7 @@ use memoranda::{Contract, Memorandum, Tier};
 use queries::{PrivatePlan, Refusal, Rule};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use vault::{EvaluateError, Snapshot, VaultError};
+use vault::{Allowed, EvaluateError, Snapshot, VaultError};
 
 use crate::answered::{self, Answered, Balance, LogPlace, Recorded};
 use crate::approvals::Waiting;
@@ -120,8 +120,10 @@ impl Enclave {
             return self.replayed(agreement, &key, &plan, &priced, disclosure);
         }
         let mut keys = Vec::new();
+        // One for all stages: a question of many parts has no more time than one of few.
+        let allowed = Allowed::from_now(&rules.limits);
         for stage in plan.stages() {
-            let of = self.vault.keys(stage, &snapshot, &rules.limits).await;
+            let of = self.vault.keys(stage, &snapshot, allowed).await;
             keys.push(of.map_err(not_evaluated)?);
         }
         if request.preview {
@@ -150,9 +152,11 @@ impl Enclave {
         let charge = self.ledger.debit(asked, &question, priced.loss).map_err(|error| match error {
             DebitError::Exhausted(exhausted) => Failure::Exhausted(exhausted),
             DebitError::Ledger(LedgerError::NotApproved(id)) => Failure::Waiting(Waiting::used(id)),
+            // It was ended while the question waited.
+            DebitError::Ledger(LedgerError::Ended(_)) => not_in_force(),
             DebitError::Ledger(error) => Failure::Ledger(error),
         })?;
-        let recorded = self.evaluated(&plan, &priced, &keys, &snapshot, rules, charge).await?;
+        let recorded = self.evaluated(&plan, &priced, &keys, &snapshot, allowed, charge).await?;
         let body = serde_json::to_string(&recorded).map_err(|_| engine_failed())?;
         let facts = json!({
             "mechanism": answered::mechanism(plan.guarantee()),
@@ -179,7 +183,7 @@ impl Enclave {
         priced: &Priced,
         keys: &[GroupKeys],
         snapshot: &Snapshot,
-        rules: &RuleSet,
+        allowed: Allowed<'_>,
         charge: disclosure_rules::Charge,
     ) -> Result<Recorded, Failure> {
         let parts: Vec<_> = priced.terms.iter().map(|terms| (terms.plan, terms.cost())).collect();
@@ -194,7 +198,7 @@ impl Enclave {
             let bindings = plan.bindings(&releases);
             let exact = self
                 .vault
-                .evaluate(stage, &bindings, terms.plan, snapshot, &rules.limits)
+                .evaluate(stage, &bindings, terms.plan, snapshot, allowed)
                 .await
                 .map_err(not_evaluated)?;
             releases
@@ -205,8 +209,6 @@ impl Enclave {
 
     fn agreement(&self, request: &Request) -> Result<Agreement, Failure> {
         let refuse = |reason: String| Failure::Refused(Refusal::new(Rule::Memorandum, reason));
-        // One answer for an id that does not exist, is not yet or no longer in force, or whose papers are gone.
-        let not_in_force = || refuse("no memorandum of this id is in force today".to_owned());
         let memorandum = self.memorandum(&request.memorandum)?.ok_or_else(not_in_force)?;
         if !memorandum.is_in_force(self.today()) || self.ledger.ended(&memorandum.id)?.is_some() {
             return Err(not_in_force());
@@ -389,6 +391,11 @@ fn verified(request: &Request, agreement: &Agreement) -> Result<PrivatePlan, Ref
     std::panic::catch_unwind(AssertUnwindSafe(verify)).unwrap_or_else(|_| {
         Err(Refusal::new(Rule::Engine, "the question could not be planned; write it in a simpler form"))
     })
+}
+
+/// One answer for an id that does not exist, is not yet or no longer in force, or whose papers are gone.
+fn not_in_force() -> Failure {
+    Failure::Refused(Refusal::new(Rule::Memorandum, "no memorandum of this id is in force today".to_owned()))
 }
 
 fn nothing_ingested(contract: &str) -> Refusal {

@@ -30,7 +30,7 @@ mod vault;
 
 pub use check::{Checked, Finding, Mend};
 pub use durable::FileError;
-pub use evaluate::EvaluateError;
+pub use evaluate::{Allowed, EvaluateError};
 pub use identity::Desk;
 pub use ingest::{IngestError, Ingested, Input, Mistake, Mode, Report};
 pub use keys::escrow::EscrowError;

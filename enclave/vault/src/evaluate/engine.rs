@@ -2,7 +2,7 @@
 //! bounded.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::compute::SortOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -28,9 +28,9 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use disclosure_rules::rules::Limits;
 use queries::emit::UNIT;
 
+use super::Allowed;
 use super::join::JoinsByPupil;
 use super::until::until;
 use crate::storage::Storage;
@@ -42,7 +42,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(limits: &Limits, storage: &Storage) -> Result<Engine> {
+    pub(super) fn new(allowed: Allowed<'_>, storage: &Storage) -> Result<Engine> {
         let mut config = SessionConfig::new().with_target_partitions(1);
         let options = config.options_mut();
         // Pupils are whole within a part and in order: nothing may deal rows out anew or swap a join's sides.
@@ -54,7 +54,7 @@ impl Engine {
         options.optimizer.enable_round_robin_repartition = false;
         options.optimizer.join_reordering = false;
         options.execution.parquet.pushdown_filters = false;
-        let memory = usize::try_from(limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
+        let memory = usize::try_from(allowed.limits.memory_mib).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -67,8 +67,7 @@ impl Engine {
             .with_optimizer_rules(logical_rules())
             .with_physical_optimizer_rules(physical_rules()?)
             .build();
-        let end = Instant::now() + Duration::from_secs(limits.timeout_seconds);
-        Ok(Engine { context: SessionContext::new_with_state(state), end })
+        Ok(Engine { context: SessionContext::new_with_state(state), end: allowed.end })
     }
 
     pub(super) fn task(&self) -> Arc<TaskContext> {

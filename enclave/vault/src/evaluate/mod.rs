@@ -22,7 +22,7 @@ mod until;
 mod words;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datafusion::common::{DataFusionError, Result as Done};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
@@ -80,7 +80,7 @@ impl Vault {
         &self,
         stage: &Stage,
         snapshot: &Snapshot,
-        limits: &Limits,
+        allowed: Allowed<'_>,
     ) -> Result<GroupKeys, EvaluateError> {
         check_ingested(stage.source(), snapshot)?;
         if stage.groupings().iter().any(|grouping| grouping.unknown_keys) {
@@ -88,8 +88,8 @@ impl Vault {
         }
         let source = stage.source();
         let (engine, tables, stage) =
-            (Engine::new(limits, &snapshot.storage)?, StoredTables::of(snapshot), stage.clone());
-        within(limits, async move {
+            (Engine::new(allowed, &snapshot.storage)?, StoredTables::of(snapshot), stage.clone());
+        within(allowed.end, async move {
             let Some(logical) = queries::emit::public_keys(&stage, &|name| tables.public(name))? else {
                 return Ok(GroupKeys::Public(vec![vec![]]));
             };
@@ -120,23 +120,26 @@ impl Vault {
         snapshot: &Snapshot,
         limits: &Limits,
     ) -> Result<String, EvaluateError> {
-        let physical = Job::new(stage, &[], snapshot, limits)?.plan(0).await?;
+        let physical = Job::new(stage, &[], snapshot, Allowed::from_now(limits))?.plan(0).await?;
         Ok(displayable(physical.as_ref()).indent(false).to_string())
     }
 
     /// The exact totals of a stage, sealed under `digest`; `bindings` are the constants that earlier releases
     /// gave. Bounds each pupil's contribution as the stage says; which of an over-contributing pupil's rows
-    /// and groups are kept is decided by a fresh secret.
+    /// and groups are kept is decided by a fresh secret. What is allowed is for all stages of a
+    /// question together.
     pub async fn evaluate(
         &self,
         stage: &Stage,
         bindings: &[Literal],
         digest: PlanDigest,
         snapshot: &Snapshot,
-        limits: &Limits,
+        allowed: Allowed<'_>,
     ) -> Result<Exact, EvaluateError> {
-        let job = Arc::new(Job::new(stage, bindings, snapshot, limits)?);
-        match within(limits, async move { Ok(Exact::seal(digest, job.run().await?.into_groups())) }).await {
+        let job = Arc::new(Job::new(stage, bindings, snapshot, allowed)?);
+        match within(allowed.end, async move { Ok(Exact::seal(digest, job.run().await?.into_groups())) })
+            .await
+        {
             Err(EvaluateError::Unread) => Err(damage::named(stage.source(), snapshot)),
             evaluated => evaluated,
         }
@@ -159,13 +162,13 @@ impl Job {
         stage: &Stage,
         bindings: &[Literal],
         snapshot: &Snapshot,
-        limits: &Limits,
+        allowed: Allowed<'_>,
     ) -> Result<Job, EvaluateError> {
         Ok(Job {
             stage: stage.clone(),
             bindings: bindings.to_vec(),
             tables: StoredTables::of(snapshot),
-            engine: Engine::new(limits, &snapshot.storage)?,
+            engine: Engine::new(allowed, &snapshot.storage)?,
             secret: Arc::new(Secret::fresh().map_err(|_| EvaluateError::Failed)?),
             sums: Sums::of(stage),
             parts: snapshot.partitions,
@@ -229,16 +232,29 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs within the time limit, and stops what is running when that is over or nobody waits any longer. A
-/// panic is one more failure.
+/// What one question is allowed, however many stages it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowed<'a> {
+    limits: &'a Limits,
+    /// When its time is over.
+    end: Instant,
+}
+
+impl<'a> Allowed<'a> {
+    /// For a question that begins now.
+    pub fn from_now(limits: &'a Limits) -> Allowed<'a> {
+        Allowed { limits, end: Instant::now() + Duration::from_secs(limits.timeout_seconds) }
+    }
+}
+
+/// Runs until the time is over, and stops what is running then, or when nobody waits any longer. A panic is one more failure.
 async fn within<T: Send + 'static>(
-    limits: &Limits,
+    end: Instant,
     work: impl Future<Output = Result<T, EvaluateError>> + Send + 'static,
 ) -> Result<T, EvaluateError> {
-    let most = Duration::from_secs(limits.timeout_seconds);
     let mut running = JoinSet::new();
     running.spawn_on(work, &threads()?);
-    match tokio::time::timeout(most, running.join_next()).await {
+    match tokio::time::timeout_at(end.into(), running.join_next()).await {
         Ok(Some(Ok(done))) => done,
         _ => Err(EvaluateError::Failed),
     }

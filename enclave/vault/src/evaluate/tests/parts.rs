@@ -10,7 +10,7 @@ use queries::{Options, PrivatePlan};
 
 use super::*;
 use crate::evaluate::engine::Engine;
-use crate::evaluate::{EvaluateError, Job, within};
+use crate::evaluate::{Allowed, EvaluateError, Job, within};
 use crate::files::FileWriter;
 use crate::ingest::Input;
 use crate::scan::StoredTables;
@@ -132,7 +132,7 @@ impl Store {
 
     fn totals(&self, plan: &PrivatePlan) -> Vec<Vec<Vec<ExactGroup>>> {
         let run = |stage| {
-            let job = Arc::new(Job::new(stage, &[], &self.snapshot(), &limits()).unwrap());
+            let job = Arc::new(Job::new(stage, &[], &self.snapshot(), Allowed::from_now(&limits())).unwrap());
             runtime().block_on(job.run()).unwrap().into_groups()
         };
         plan.stages().iter().map(run).collect()
@@ -151,7 +151,13 @@ fn evaluate(
     snapshot: &Snapshot,
     limits: &Limits,
 ) -> Result<Exact, EvaluateError> {
-    runtime().block_on(vault.evaluate(&plan.stages()[0], &[], PlanDigest([0; 32]), snapshot, limits))
+    runtime().block_on(vault.evaluate(
+        &plan.stages()[0],
+        &[],
+        PlanDigest([0; 32]),
+        snapshot,
+        Allowed::from_now(limits),
+    ))
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -249,7 +255,9 @@ fn keys_come_from_public_tables_and_lists_alone() {
     let store = Store::new(2);
     let keys = |sql| {
         let plan = plan(sql);
-        runtime().block_on(store.vault.keys(&plan.stages()[0], &store.snapshot(), &limits())).unwrap()
+        runtime()
+            .block_on(store.vault.keys(&plan.stages()[0], &store.snapshot(), Allowed::from_now(&limits())))
+            .unwrap()
     };
     let GroupKeys::Public(places) = keys(QUESTIONS[0]) else { panic!("the places are public") };
     assert_eq!(places.len(), 3);
@@ -271,20 +279,30 @@ fn a_panic_and_a_limit_are_failures_like_any_other() {
             assert!(!fails, "a value of a pupil");
             Ok(1)
         };
-        runtime().block_on(within(limits, work))
+        runtime().block_on(within(Allowed::from_now(limits).end, work))
     };
     assert_eq!(run(&limits(), false).unwrap(), 1);
     let error = run(&limits(), true).unwrap_err();
     assert_eq!(error.to_string(), EvaluateError::Failed.to_string());
     let late = Limits { timeout_seconds: 0, ..limits() };
     let work = std::future::pending::<Result<(), EvaluateError>>();
-    assert!(matches!(runtime().block_on(within(&late, work)), Err(EvaluateError::Failed)));
+    assert!(matches!(
+        runtime().block_on(within(Allowed::from_now(&late).end, work)),
+        Err(EvaluateError::Failed)
+    ));
 
     let store = Store::new(2);
     let plan = plan(QUESTIONS[4]);
     let within = |limits: Limits| evaluate(&store.vault, &plan, &store.snapshot(), &limits);
     assert!(within(limits()).is_ok());
     assert!(within(Limits { memory_mib: 0, ..limits() }).is_err());
+
+    // The time of a question is not counted anew for each of its stages.
+    let limits = limits();
+    let used_up = Allowed { end: std::time::Instant::now(), ..Allowed::from_now(&limits) };
+    let stage = &plan.stages()[0];
+    let evaluated = store.vault.evaluate(stage, &[], PlanDigest([0; 32]), &store.snapshot(), used_up);
+    assert!(matches!(runtime().block_on(evaluated), Err(EvaluateError::Failed)));
 }
 
 /// Rows of pupils are read in order: no repartition, and no sort past what can keep the order.
@@ -304,7 +322,7 @@ fn plans_over_pupils_keep_their_order() {
     ];
     vault.ingest(&contract(), &inputs, &|_, _| {}, &|_| Ok(())).unwrap();
     let snapshot = vault.snapshot("club").unwrap().unwrap();
-    let engine = Engine::new(&limits(), &vault.storage).unwrap();
+    let engine = Engine::new(Allowed::from_now(&limits()), &vault.storage).unwrap();
     let tables = StoredTables::of(&snapshot);
     for (number, sql) in QUESTIONS.into_iter().enumerate() {
         let plan = plan(sql);
