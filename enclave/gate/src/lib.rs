@@ -50,7 +50,10 @@ pub use people::{Actor, FOUNDER};
 pub use permissions::Action;
 pub use request::{Price, Request};
 
-pub use ledger::{Approval, CaseState, Cast, DocumentKind, Leaf, LedgerError, Registered, Vote};
+pub use ledger::{
+    AmendError, Approval, CaseState, Cast, DocumentKind, Leaf, LedgerError, PeopleError, Registered, Vote,
+    VoteError,
+};
 
 pub use disclosure_rules::{Account, Epsilon, Rho};
 pub use queries::emit::data_type;

@@ -131,8 +131,8 @@ impl App {
         person: Option<&str>,
         body: impl FnOnce(&Enclave) -> T + Send + 'static,
     ) -> T {
-        // An id that nobody has: who is not registered is not let in as the founder.
-        let person = person.unwrap_or("nobody").to_owned();
+        // No id that could be registered; and who is not registered is not let in as the founder.
+        let person = person.unwrap_or_default().to_owned();
         self.blocking(move |enclave| body(&enclave.clone().acting_as(Some(person)))).await
     }
 }

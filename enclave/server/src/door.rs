@@ -1,13 +1,12 @@
 //! [`Door`]: the one way from a port to [`gate::Enclave::ask`]. It bounds how many questions run at once, lets the
 //! others wait in their order, and holds what was read from rows back to a grid of time.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gate::logins::{Caller, Scope};
-use gate::{Answered, Enclave, Failure, Request};
+use gate::{Answered, Enclave, Failure, Request, Rule};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -19,7 +18,7 @@ pub enum NotAnswered {
     /// The enclave's own word.
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// Too many wait already. Nothing was charged.
+    /// Too many wait already, or the process is about to stop. Nothing was charged.
     #[error("too many questions wait already; ask again in a moment")]
     Busy,
     /// The session or token does not reach so far.
@@ -30,10 +29,23 @@ pub enum NotAnswered {
     Cancelled,
 }
 
+impl NotAnswered {
+    /// Whether nothing can have been charged: the same may be asked again under the same key.
+    pub fn is_free(&self) -> bool {
+        match self {
+            NotAnswered::Busy | NotAnswered::NotYours(_) => true,
+            NotAnswered::Failure(Failure::Waiting(_) | Failure::Exhausted(_)) => true,
+            // What goes wrong while rows are read is told after the charge.
+            NotAnswered::Failure(Failure::Refused(refusal)) => refusal.rule != Rule::Engine,
+            NotAnswered::Failure(Failure::Open(_) | Failure::Ledger(_)) | NotAnswered::Cancelled => false,
+        }
+    }
+}
+
 /// Where a question is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// So many are before it.
+    /// So many are before it: of its log-in or memorandum, or for one of the places of all.
     Waiting(usize),
     /// It runs.
     Running,
@@ -46,16 +58,25 @@ pub struct Door(Arc<Inner>);
 struct Inner {
     enclave: Enclave,
     all: Arc<Semaphore>,
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
-    /// All that wait.
-    waiting: AtomicUsize,
+    lanes: Mutex<HashMap<String, Arc<Semaphore>>>,
+    queue: Queue,
     limits: Limits,
 }
 
-/// Places side by side, and those who wait for one.
-struct Lane {
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+/// Those who wait, by the order in which they came.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<BTreeMap<u64, Waiter>>,
+    /// Told whenever one leaves.
+    moved: watch::Sender<()>,
+}
+
+/// One who waits.
+struct Waiter {
+    login: String,
+    memorandum: String,
+    /// Whether it has a place of its log-in's and memorandum's, and waits for one of all.
+    wide: bool,
 }
 
 impl std::fmt::Debug for Door {
@@ -76,17 +97,23 @@ impl Door {
     /// A door of this enclave.
     pub fn new(enclave: Enclave, limits: Limits) -> Door {
         let all = Arc::new(Semaphore::new(limits.questions));
-        Door(Arc::new(Inner { enclave, all, lanes: Mutex::default(), waiting: AtomicUsize::new(0), limits }))
+        Door(Arc::new(Inner { enclave, all, lanes: Mutex::default(), queue: Queue::default(), limits }))
     }
 
     /// Questions that wait.
     pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
+        self.0.queue.waiting().len()
     }
 
     /// Questions that run.
     pub fn running(&self) -> usize {
         self.0.limits.questions - self.0.all.available_permits()
+    }
+
+    /// From now on no question begins: those that wait are told that they were not asked.
+    pub fn close(&self) {
+        self.0.all.close();
+        self.0.queue.moved.send_replace(());
     }
 
     /// Asks for a caller, and tells where the question is. Once `cancel` becomes true a question that waits is not
@@ -146,6 +173,7 @@ impl Door {
         Ok(answered?)
     }
 
+    /// A place of the log-in's, of the memorandum's and of all.
     async fn places(
         &self,
         caller: &Caller,
@@ -153,28 +181,48 @@ impl Door {
         told: &Told,
     ) -> Result<[OwnedSemaphorePermit; 3], NotAnswered> {
         let limits = &self.0.limits;
-        let person = self.lane(format!("@{}", caller.login), limits.questions_per_person);
+        let own = self.lane(format!("@{}", caller.login), limits.questions_per_person);
         let paper = self.lane(memorandum.to_owned(), limits.questions_per_memorandum);
-        let (_own, _) = Waits::begin(&person.waiting, limits.queue.div_ceil(QUEUE_SHARE))?;
-        let (_wait, before) = Waits::begin(&self.0.waiting, limits.queue)?;
-        told(Stage::Waiting(before));
+        let now = |lane: &Arc<Semaphore>| lane.clone().try_acquire_owned().ok();
+        if let Some(own) = now(&own)
+            && let Some(paper) = now(&paper)
+            && let Some(all) = now(&self.0.all)
+        {
+            return Ok([own, paper, all]);
+        }
+        let waits = self.0.queue.begin(&caller.login, memorandum, limits.queue)?;
         // From the narrow to the wide: who waits for a place of their own takes none of the others'.
         let acquire = async {
-            let own = person.places.clone().acquire_owned().await.ok()?;
-            let paper = paper.places.clone().acquire_owned().await.ok()?;
+            let own = own.acquire_owned().await.ok()?;
+            let paper = paper.acquire_owned().await.ok()?;
+            waits.goes_wide();
             let all = self.0.all.clone().acquire_owned().await.ok()?;
             Some([own, paper, all])
         };
-        acquire.await.ok_or(NotAnswered::Busy)
+        tokio::pin!(acquire);
+        let mut moved = self.0.queue.moved.subscribe();
+        let mut known = None;
+        while !self.0.all.is_closed() {
+            let before = waits.before();
+            if known.replace(before) != Some(before) {
+                told(Stage::Waiting(before));
+            }
+            tokio::select! {
+                biased;
+                places = &mut acquire => return places.ok_or(NotAnswered::Busy),
+                // The queue lives as long as the door.
+                _ = moved.changed() => {}
+            }
+        }
+        Err(NotAnswered::Busy)
     }
 
-    fn lane(&self, name: String, places: usize) -> Arc<Lane> {
+    fn lane(&self, name: String, places: usize) -> Arc<Semaphore> {
         let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() > LANES {
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || lane.places.available_permits() < places);
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || lane.available_permits() < places);
         }
-        let lane = || Lane { places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) };
-        lanes.entry(name).or_insert_with(|| Arc::new(lane())).clone()
+        lanes.entry(name).or_insert_with(|| Arc::new(Semaphore::new(places))).clone()
     }
 }
 
@@ -187,21 +235,52 @@ pub(crate) fn permitted(caller: &Caller, request: &Request) -> Result<(), NotAns
     Err(NotAnswered::NotYours(format!("this token was made without the scope `{wanted}`")))
 }
 
-/// Counts as waiting until it is dropped.
-struct Waits<'a>(&'a AtomicUsize);
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, Waiter>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl<'a> Waits<'a> {
-    /// With the number of those before. A question that finds a place at once waits too, for a moment.
-    fn begin(waiting: &'a AtomicUsize, most: usize) -> Result<(Waits<'a>, usize), NotAnswered> {
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        let waits = Waits(waiting);
-        if before > most { Err(NotAnswered::Busy) } else { Ok((waits, before)) }
+    /// One more, at the end; where there are `most`, or a log-in's share of them, none.
+    fn begin(&self, login: &str, memorandum: &str, most: usize) -> Result<Waits<'_>, NotAnswered> {
+        let mut waiting = self.waiting();
+        let own = waiting.values().filter(|waiter| waiter.login == login).count();
+        if waiting.len() >= most || own >= most.div_ceil(QUEUE_SHARE) {
+            return Err(NotAnswered::Busy);
+        }
+        let number = waiting.last_key_value().map_or(0, |(last, _)| last + 1);
+        let (login, memorandum) = (login.to_owned(), memorandum.to_owned());
+        waiting.insert(number, Waiter { login, memorandum, wide: false });
+        Ok(Waits { queue: self, number })
+    }
+}
+
+/// A place in the queue, until it is dropped.
+struct Waits<'a> {
+    queue: &'a Queue,
+    number: u64,
+}
+
+impl Waits<'_> {
+    /// Those who came before and want a place that this one wants: the log-in's, the memorandum's, or one of all.
+    fn before(&self) -> usize {
+        let waiting = self.queue.waiting();
+        let Some(own) = waiting.get(&self.number) else { return 0 };
+        let hinders =
+            |other: &Waiter| other.wide || other.login == own.login || other.memorandum == own.memorandum;
+        waiting.range(..self.number).filter(|(_, other)| hinders(other)).count()
+    }
+
+    fn goes_wide(&self) {
+        if let Some(own) = self.queue.waiting().get_mut(&self.number) {
+            own.wide = true;
+        }
     }
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.queue.waiting().remove(&self.number);
+        self.queue.moved.send_replace(());
     }
 }
 

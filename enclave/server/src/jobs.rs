@@ -9,7 +9,7 @@ use gate::Answered;
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::door::{NotAnswered, Stage, permitted};
+use crate::door::{NotAnswered, Stage};
 use gate::Request;
 use gate::logins::Caller;
 
@@ -34,6 +34,8 @@ pub struct Job {
     pub login: String,
     /// The memorandum.
     pub memorandum: String,
+    /// Whether nothing is asked, but what it would cost.
+    pub preview: bool,
     progress: watch::Receiver<Progress>,
     cancel: Arc<watch::Sender<bool>>,
 }
@@ -136,7 +138,7 @@ impl Jobs {
         own.filter_map(|asked| asked.job.as_ref()).find(|job| job.id == id).cloned()
     }
 
-    /// Begins to ask, or joins what was begun under the same key by somebody who may ask that still; kept for later.
+    /// Begins to ask for somebody who may, or joins what was begun under the same key; kept for later.
     pub fn begin(
         &self,
         app: &App,
@@ -144,9 +146,6 @@ impl Jobs {
         request: Request,
         key: Option<String>,
     ) -> Result<Job, OtherQuestion> {
-        // Else the door says why not.
-        let may = permitted(caller, &request).is_ok() && caller.under(&request.memorandum).is_some();
-        let key = key.filter(|_| may);
         let now = Instant::now();
         let mut kept = self.kept();
         let own = kept.entry(caller.login.clone()).or_default();
@@ -159,8 +158,8 @@ impl Jobs {
                 return Err(OtherQuestion);
             }
             match &before.job {
-                // What failed may be asked again: nothing was told yet.
-                Some(job) if matches!(job.now(), Progress::Ended(ending) if ending.is_err()) => {}
+                Some(job) if matches!(job.now(), Progress::Ended(ending) if is_free(&ending)) => {}
+                // Also what failed, where it may have been charged: the same key does not pay twice.
                 Some(job) => return Ok(job.clone()),
                 // Answered, and on record.
                 None => asked.fresh = false,
@@ -176,6 +175,10 @@ impl Jobs {
     fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Asked>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_free(ending: &Ending) -> bool {
+    ending.as_ref().as_ref().is_err_and(NotAnswered::is_free)
 }
 
 /// Once a job has ended, lets go what is too much of everybody's.
@@ -197,6 +200,7 @@ pub(crate) fn start(app: App, caller: Caller, request: Request) -> Job {
         id: crate::random_id(),
         login: caller.login.clone(),
         memorandum: request.memorandum.clone(),
+        preview: request.preview,
         progress,
         cancel: Arc::new(cancel),
     };
@@ -272,6 +276,7 @@ mod tests {
             id: id.to_owned(),
             login: "a".to_owned(),
             memorandum: "m".to_owned(),
+            preview: false,
             progress: watch::channel(progress).1,
             cancel: Arc::new(watch::channel(false).0),
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use gate::logins::Caller;
 use gate::{ActError, Action, Approval, CaseState, Cast, Enclave, Vote};
 use memoranda::PersonRole;
 use serde::{Deserialize, Serialize};
@@ -61,11 +62,7 @@ async fn approval(
     let person = reader.clone();
     let found = app
         .acting(person.as_deref(), move |enclave| {
-            let Some(case) = enclave.case(id)? else { return Ok(None) };
-            let asker = case.memorandum.as_deref().and_then(|memorandum| caller.under(memorandum));
-            if asker.is_none_or(|asker| !asker.ends_with(&format!("/{}", case.person))) {
-                enclave.permitted(Action::ReadApprovals)?;
-            }
+            let Some(case) = case_for(enclave, &caller, id)? else { return Ok(None) };
             let mut shown = header(enclave, &case);
             shown["file"] = case.file.clone();
             shown["cast"] = enclave.cast_for(&case, reader.as_deref()).into_iter().map(cast_json).collect();
@@ -73,6 +70,19 @@ async fn approval(
         })
         .await?;
     found.map(Json).ok_or_else(|| Problem::missing("approval"))
+}
+
+/// A case, for who may read all of them and for who asked. Others are told the same of a number that is not there.
+fn case_for(enclave: &Enclave, caller: &Caller, id: u64) -> Result<Option<Approval>, ActError> {
+    let case = enclave.case(id)?;
+    let own = case.as_ref().is_some_and(|case| {
+        let asker = case.memorandum.as_deref().and_then(|memorandum| caller.under(memorandum));
+        asker.is_some_and(|asker| asker.ends_with(&format!("/{}", case.person)))
+    });
+    if !own {
+        enclave.permitted(Action::ReadApprovals)?;
+    }
+    Ok(case)
 }
 
 /// A vote of the board, or an answer to it.
@@ -100,7 +110,8 @@ enum VoteName {
     params(("id" = u64, Path, description = "Its number")),
     responses((status = 201, body = Object), (status = 400, body = Problem), (status = 401, body = Problem),
               (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-              (status = 413, body = Problem), (status = 415, body = Problem), (status = 429, body = Problem)))]
+              (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+              (status = 429, body = Problem)))]
 async fn vote(
     State(app): State<App>,
     Auth(caller): Auth,
@@ -115,8 +126,8 @@ async fn vote(
         VoteName::Answer => Vote::Answer,
     };
     let voted = app
-        .blocking(move |enclave| {
-            let Some(case) = enclave.case(id)? else { return Ok(None) };
+        .acting(caller.registered().map(str::to_owned).as_deref(), move |enclave| {
+            let Some(case) = case_for(enclave, &caller, id)? else { return Ok(None) };
             // An answer comes from the person of the case's memorandum.
             let asker = case.memorandum.as_deref().and_then(|memorandum| caller.under(memorandum));
             let person =
@@ -253,7 +264,8 @@ async fn add_person(
     params(("id" = String, Path, description = "As in `--as ID`")),
     responses((status = 200, body = Changed), (status = 400, body = Problem), (status = 401, body = Problem),
               (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-              (status = 413, body = Problem), (status = 415, body = Problem), (status = 429, body = Problem)))]
+              (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+              (status = 429, body = Problem)))]
 async fn change_person(
     State(app): State<App>,
     Auth(caller): Auth,

@@ -16,12 +16,13 @@ use crate::app::App;
 use crate::http::auth::Auth;
 use crate::http::body::{At, Params};
 use crate::http::problem::Problem;
-use crate::http::questions::may_read;
+use crate::http::questions::{may_read, page_size};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(leaves))
         .routes(routes!(checkpoint))
+        .routes(routes!(consistency))
         .routes(routes!(key))
         .routes(routes!(leaf))
         .routes(routes!(proof))
@@ -61,7 +62,7 @@ struct Which {
     cursor: Option<u64>,
     /// How many, at most 1,000.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u64>,
+    limit: Option<usize>,
 }
 
 /// A page of the log.
@@ -100,11 +101,12 @@ async fn leaves(
     Auth(caller): Auth,
     Params(which): Params<Which>,
 ) -> Result<Json<Leaves>, Problem> {
-    let limit = which.limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = page_size(which.limit, 100, 1_000)?;
     let from = which.cursor.unwrap_or(0);
-    let mut found = reads_log(&app, &caller, move |enclave| enclave.ledger().leaves(from, limit + 1)).await?;
-    let next = (found.len() as u64 > limit).then(|| from.saturating_add(limit));
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut found =
+        reads_log(&app, &caller, move |enclave| enclave.ledger().leaves(from, limit as u64 + 1)).await?;
+    let next = (found.len() > limit).then(|| from.saturating_add(limit as u64));
+    found.truncate(limit);
     Ok(Json(Leaves { leaves: found.iter().map(LeafShown::of).collect(), next }))
 }
 
@@ -153,6 +155,57 @@ async fn proof(State(app): State<App>, Auth(caller): Auth, At(index): At<u64>) -
     }
     let proof = app.blocking(move |enclave| enclave.ledger().tlog_proof(index)).await;
     Ok(text(proof.map_err(|error| Problem::fault(&error))?))
+}
+
+/// Which two sizes.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Sizes {
+    /// Leaves of the older checkpoint.
+    from: u64,
+    /// Leaves of the newer one; now, where it is left out.
+    to: Option<u64>,
+}
+
+/// That an older log is the beginning of a newer one.
+#[derive(Serialize, ToSchema)]
+struct Consistency {
+    /// Leaves of the older.
+    from: u64,
+    /// Leaves of the newer.
+    to: u64,
+    /// Hashes of the proof (RFC 6962, section 2.1.2), in hexadecimal.
+    proof: Vec<String>,
+    /// The newest signed checkpoint; where `to` was left out, of `to` leaves.
+    checkpoint: String,
+}
+
+/// The proof that nothing of an older checkpoint was changed since (RFC 6962, section 2.1.2).
+#[utoipa::path(get, path = "/log/consistency", tag = "log", security(()), params(Sizes),
+    responses((status = 200, body = Consistency), (status = 400, body = Problem), (status = 404, body = Problem)))]
+async fn consistency(
+    State(app): State<App>,
+    Params(sizes): Params<Sizes>,
+) -> Result<Json<Consistency>, Problem> {
+    let Sizes { from, to } = sizes;
+    let found = app
+        .blocking(move |enclave| {
+            let ledger = enclave.ledger();
+            let checkpoint = ledger.checkpoint()?;
+            // Its second line is the size (C2SP tlog-checkpoint).
+            let size = checkpoint.lines().nth(1).and_then(|size| size.parse().ok());
+            let Some(to) = to.or(size) else { return Ok(None) };
+            let proof = ledger.prove_consistency(from, to)?;
+            Ok::<_, gate::LedgerError>(proof.map(|proof| Consistency {
+                from,
+                to,
+                proof: proof.iter().map(hex::encode).collect(),
+                checkpoint,
+            }))
+        })
+        .await?;
+    found.map(Json).ok_or_else(|| Problem::missing("pair of sizes"))
 }
 
 fn text(body: String) -> Response {

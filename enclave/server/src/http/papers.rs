@@ -105,7 +105,7 @@ async fn list(State(app): State<App>, Auth(caller): Auth) -> Result<Json<Vec<Pap
     let person = caller.registered().map(str::to_owned);
     let papers = app
         .acting(person.as_deref(), move |enclave| {
-            let mut ids: BTreeSet<String> = caller.memoranda().map(str::to_owned).collect();
+            let mut ids = enclave.memoranda_of(&caller)?;
             if caller.registered().is_some() && enclave.permitted(Action::ReadMemoranda).is_ok() {
                 ids.extend(enclave.documents(DocumentKind::Memorandum)?);
             }

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gate::encode::{refusal_json, waiting_json};
 use gate::logins::EntryError;
-use gate::{ActError, Failure, OpenError};
+use gate::{ActError, AmendError, Failure, LedgerError, OpenError, PeopleError, VoteError};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -72,6 +72,22 @@ impl Problem {
     pub(crate) fn unauthenticated() -> Problem {
         let detail = "log in with `POST /api/v1/sessions`, and send `Authorization: Bearer …`";
         Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// What the ledger does not take: a mistake of whoever acts, somebody who was quicker, or a fault of ours.
+    fn of_ledger(error: &LedgerError) -> Problem {
+        match error {
+            LedgerError::PoolCharged { .. }
+            | LedgerError::AlreadyPublished { .. }
+            | LedgerError::Ended(_) => Problem::new(StatusCode::CONFLICT, "conflict", error),
+            LedgerError::LeafTooLong(_) => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "this is too long for the log, which takes 65,535 bytes for each act: shorten its texts",
+            ),
+            LedgerError::UnknownMemorandum(_) => Problem::new(StatusCode::NOT_FOUND, "not-found", error),
+            _ => Problem::fault(error),
+        }
     }
 
     /// A fault of ours. What it was is for the log, not for whoever asks.
@@ -147,13 +163,24 @@ impl From<ActError> for Problem {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "mistakes", &error)
             }
             ActError::Missing(..) => Problem::new(StatusCode::NOT_FOUND, "not-found", &error),
+            ActError::People(PeopleError::Unknown(_)) | ActError::Vote(VoteError::Unknown(_)) => {
+                Problem::new(StatusCode::NOT_FOUND, "not-found", &error)
+            }
+            ActError::People(PeopleError::NoRole | PeopleError::TwoHats)
+            | ActError::Vote(VoteError::NoReason) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &error)
+            }
+            ActError::People(PeopleError::Ledger(ledger))
+            | ActError::Vote(VoteError::Ledger(ledger))
+            | ActError::Amend(AmendError::Ledger(ledger))
+            | ActError::Ledger(ledger) => Problem::of_ledger(ledger),
             ActError::Already(_) | ActError::Vote(_) | ActError::People(_) | ActError::Amend(_) => {
                 Problem::new(StatusCode::CONFLICT, "conflict", &error)
             }
             ActError::Denied(message) => Problem::denied(message),
             ActError::Factor(_) => Problem::denied(&error),
             ActError::Waiting(waiting) => Failure::Waiting(waiting.clone()).into(),
-            ActError::Open(_) | ActError::Ledger(_) => Problem::fault(&error),
+            ActError::Open(_) => Problem::fault(&error),
             _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &error),
         }
     }
@@ -165,7 +192,7 @@ impl From<EntryError> for Problem {
             EntryError::Wrong => Problem::new(StatusCode::UNAUTHORIZED, "wrong", error),
             EntryError::NotGood => Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", error),
             EntryError::Password(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "password", error),
-            EntryError::LogIn(gate::logins::LogInError::Ledger(error)) => Problem::fault(&error),
+            EntryError::LogIn(gate::logins::LogInError::Ledger(error)) => Problem::of_ledger(&error),
             EntryError::LogIn(error) => Problem::new(StatusCode::CONFLICT, "conflict", error),
             EntryError::Act(error) => error.into(),
         }
@@ -180,7 +207,7 @@ impl From<OpenError> for Problem {
 
 impl From<gate::LedgerError> for Problem {
     fn from(error: gate::LedgerError) -> Problem {
-        Problem::fault(&error)
+        Problem::of_ledger(&error)
     }
 }
 

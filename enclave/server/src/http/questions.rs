@@ -19,7 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::door::Stage;
+use crate::door::{Stage, permitted};
 use crate::http::auth::Auth;
 use crate::http::body::{At, Body, Params};
 use crate::http::negotiate::{form, told};
@@ -95,7 +95,7 @@ impl Question {
 /// Ask. With `Prefer: respond-async` the answer is fetched later; with an `Idempotency-Key` the same question is asked
 /// once, however often it is sent.
 #[utoipa::path(post, path = "/questions", tag = "questions", request_body = Question,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 128 visible characters"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 128 visible characters", min_length = 1, max_length = 128),
            ("Prefer" = Option<String>, Header, description = "`respond-async`: 202 at once")),
     responses((status = 200, content((Answer = "application/json"), (String = "text/csv"),
                   (String = "application/vnd.apache.arrow.file"), (String = "application/vnd.apache.parquet"))),
@@ -114,6 +114,8 @@ async fn ask(
 
 /// Preview: what it would cost and how accurate it would be. Nothing is charged or read.
 #[utoipa::path(post, path = "/questions/preview", tag = "questions", request_body = Question,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 128 visible characters", min_length = 1, max_length = 128),
+           ("Prefer" = Option<String>, Header, description = "`respond-async`: 202 at once")),
     responses((status = 200, content((Answer = "application/json"), (String = "text/csv"),
                   (String = "application/vnd.apache.arrow.file"), (String = "application/vnd.apache.parquet"))),
               (status = 202, body = JobState), (status = 400, body = Problem), (status = 401, body = Problem), (status = 402, body = Problem),
@@ -182,7 +184,9 @@ async fn put(
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|wish| wish.trim().eq_ignore_ascii_case("respond-async")));
-    if !later && key.is_none() {
+    // Who may not ask is told so at once: there is nothing to come back to.
+    let may = permitted(caller, &request).is_ok() && caller.under(&request.memorandum).is_some();
+    if !may || (!later && key.is_none()) {
         let job = jobs::start(app.clone(), caller.clone(), request);
         // Nobody comes back to it: where the connection breaks off while it waits, it is not asked.
         let _given_up = GivenUp(&job);
@@ -256,11 +260,19 @@ impl JobState {
     }
 }
 
-/// A job of the caller's, whose memorandum is still theirs, by a token that could have begun it.
-fn own(app: &App, caller: &Caller, id: &str) -> Result<Job, Problem> {
-    let job = app.jobs.get(&caller.login, id);
-    let asks = caller.may(Scope::Ask) || caller.may(Scope::Preview);
-    job.filter(|job| asks && caller.under(&job.memorandum).is_some()).ok_or_else(|| Problem::missing("job"))
+/// A job of the caller's, under a memorandum in which they still are and which is in force, by a token that could have
+/// begun it.
+async fn own(app: &App, caller: &Caller, id: &str) -> Result<Job, Problem> {
+    let missing = || Problem::missing("job");
+    let job = app.jobs.get(&caller.login, id).ok_or_else(missing)?;
+    let person = caller.under(&job.memorandum).ok_or_else(missing)?;
+    let could = caller.may(Scope::Ask) || (job.preview && caller.may(Scope::Preview));
+    if !could {
+        return Err(missing());
+    }
+    let action = if job.preview { Action::Preview } else { Action::Ask };
+    app.acting(Some(person), move |enclave| enclave.permitted(action)).await?;
+    Ok(job)
 }
 
 /// A question that answers later: its state, or its answer.
@@ -278,7 +290,7 @@ async fn job(
     At(id): At<String>,
 ) -> Result<Response, Problem> {
     let form = form(&headers)?;
-    let job = own(&app, &caller, &id)?;
+    let job = own(&app, &caller, &id).await?;
     match job.now() {
         Progress::Ended(ending) => ended(&ending, form),
         Progress::At(_) => Ok((StatusCode::ACCEPTED, Json(JobState::of(&job))).into_response()),
@@ -287,13 +299,14 @@ async fn job(
 
 /// Cancel. A question that waits is not asked; one that runs is charged and goes on, and its answer is on record.
 #[utoipa::path(delete, path = "/jobs/{id}", tag = "questions", params(("id" = String, Path, description = "Its number")),
-    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem),
+              (status = 404, body = Problem), (status = 429, body = Problem)))]
 async fn cancel(
     State(app): State<App>,
     Auth(caller): Auth,
     At(id): At<String>,
 ) -> Result<StatusCode, Problem> {
-    own(&app, &caller, &id)?.cancel();
+    own(&app, &caller, &id).await?.cancel();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -301,9 +314,9 @@ async fn cancel(
 #[utoipa::path(get, path = "/jobs/{id}/events", tag = "questions",
     params(("id" = String, Path, description = "Its number")),
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = Problem),
-              (status = 404, body = Problem), (status = 429, body = Problem)))]
+              (status = 403, body = Problem), (status = 404, body = Problem), (status = 429, body = Problem)))]
 async fn events(State(app): State<App>, Auth(caller): Auth, At(id): At<String>) -> Result<Response, Problem> {
-    let job = own(&app, &caller, &id)?;
+    let job = own(&app, &caller, &id).await?;
     let mut over = false;
     let events = WatchStream::new(job.watch())
         .take_while(move |progress| {
@@ -353,13 +366,20 @@ async fn history(
     Params(which): Params<Which>,
 ) -> Result<Json<History>, Problem> {
     may_read(&app, &caller, &which.memorandum, Action::ReadLog).await?;
-    let limit = which.limit.unwrap_or(50).clamp(1, 200);
+    let limit = page_size(which.limit, 50, 200)?;
     let mut questions =
         app.blocking(move |enclave| enclave.history(&which.memorandum, which.cursor, limit + 1)).await?;
     let more = questions.len() > limit;
     questions.truncate(limit);
     let next = questions.last().filter(|_| more).map(|last| last.leaf);
     Ok(Json(History { questions, next }))
+}
+
+/// How many of a page: as many as are wished for, within what the document says.
+pub(super) fn page_size(wished: Option<usize>, otherwise: usize, most: usize) -> Result<usize, Problem> {
+    let wished = wished.unwrap_or(otherwise);
+    let refused = || Problem::invalid(format!("`limit` is 1 to {most}"));
+    (1..=most).contains(&wished).then_some(wished).ok_or_else(refused)
 }
 
 /// Whether the caller may read what is under a memorandum: its people as long as it is in force, and of the register whoever
@@ -391,7 +411,8 @@ pub(super) async fn may_read(
 async fn release_of(app: &App, caller: &Caller, index: u64) -> Result<(), Problem> {
     let memorandum = app.blocking(move |enclave| enclave.memorandum_of_release(index)).await?;
     let missing = || Problem::missing("release");
-    may_read(app, caller, &memorandum.ok_or_else(missing)?, Action::ReadLog)
+    // Of a number that is not there the same is told as of one that is and is not the caller's: nobody's memorandum is called "".
+    may_read(app, caller, &memorandum.unwrap_or_default(), Action::ReadLog)
         .await
         .map_err(|problem| if problem.status == StatusCode::NOT_FOUND.as_u16() { missing() } else { problem })
 }
