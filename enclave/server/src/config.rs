@@ -65,7 +65,7 @@ pub struct Limits {
     pub questions_per_memorandum: usize,
     /// Questions that wait.
     pub queue: usize,
-    /// Requests at once.
+    /// Requests at once at each port; half of them of one client.
     pub requests: usize,
     /// Requests of one log-in in a minute.
     pub requests_per_minute: u32,
@@ -73,7 +73,7 @@ pub struct Limits {
     pub log_ins_per_minute: u32,
     /// The longest body of a request, in KiB.
     pub body_kib: usize,
-    /// Seconds in which a request has to arrive.
+    /// Seconds in which a request has to arrive, and a connection's first.
     pub request_seconds: u64,
     /// Seconds for which running questions may go on after the signal to stop.
     pub shutdown_seconds: u64,

@@ -1,5 +1,7 @@
 //! [`bind`]: both ports, until the signal to stop.
 
+mod arrival;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -7,17 +9,25 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use gate::Enclave;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tonic::Status;
 
 use crate::app::App;
 use crate::config::{Config, LogFormat};
+use crate::http::address::ClientAddress;
+use crate::pace::Places;
 use crate::tls::{self, TlsError};
 use crate::{flight, http};
+use arrival::Arrivals;
 
 /// Why the enclave is not served.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +47,8 @@ pub enum ServeError {
 const HEADERS_MAX: usize = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
+/// Connections of one client at once, to both ports together. A university's researchers may all come from one address.
+const CONNECTIONS_MAX: usize = 1024;
 
 /// Two ports that are taken.
 pub struct Serving {
@@ -71,67 +83,89 @@ impl Serving {
         &self.app.config
     }
 
-    /// Serves until SIGTERM or SIGINT; then lets what runs end, for as long as the configuration says.
+    /// Serves until SIGTERM or SIGINT. Then no question begins any more; those that run may end, for as long as the
+    /// configuration says from the signal on.
     pub async fn run(self) -> Result<(), ServeError> {
         let Serving { app, http, flight, http_tls, flight_tls } = self;
         lines(&app.config);
         let patience = Duration::from_secs(app.config.limits.shutdown_seconds);
-        let arrival = Duration::from_secs(app.config.limits.request_seconds);
+        let within = Duration::from_secs(app.config.limits.request_seconds);
+        let places = (!app.config.behind_proxy).then(|| Places::new(usize::MAX, CONNECTIONS_MAX));
         let handles = [Handle::new(), Handle::new()];
         let (stop, stopping) = (handles.clone(), app.clone());
-        tokio::spawn(async move {
+        let stopped = tokio::spawn(async move {
             stop_signal().await;
+            let signalled = Instant::now();
             stopping.stopping.store(true, Ordering::Relaxed);
+            stopping.door.close();
             tracing::info!("stopping");
             stop.iter().for_each(|handle| handle.graceful_shutdown(Some(patience)));
+            signalled
         });
         let [http_handle, flight_handle] = handles;
-        let (http, flight) = tokio::join!(
-            port(http, http_tls, http_handle, arrival, http::router(app.clone())),
-            port(flight, flight_tls, flight_handle, arrival, flight::router(&app)),
-        );
-        http?;
-        flight?;
+        let calls = flight::router(&app).layer(from_fn_with_state(app.clone(), placed));
+        tokio::try_join!(
+            port(http, http_tls, http_handle, within, places.clone(), http::router(app.clone())),
+            port(flight, flight_tls, flight_handle, within, places, calls),
+        )?;
         // Questions that nobody waits for at a port: jobs, and calls that were broken off.
-        let until = Instant::now() + patience;
-        while app.door.running() > 0 && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if let Ok(signalled) = stopped.await {
+            while app.door.running() > 0 && signalled.elapsed() < patience {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
         Ok(())
     }
 }
 
-/// Serves one port, with or without TLS. A client has `arrival` to send its headers.
+/// Lets a call on while there is a place for its client, as the HTTP port does with requests.
+async fn placed(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(_place) = app.pace.flight.take(address) else {
+        let busy = "too many calls are under way, from here or from all: call again in a moment";
+        return Status::unavailable(busy).into_http::<Body>();
+    };
+    next.run(request).await
+}
+
+/// Serves one port, with or without TLS. A client has the time `within` for its first request and for the headers of each.
 async fn port(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
     handle: Handle<SocketAddr>,
-    arrival: Duration,
+    within: Duration,
+    places: Option<Places>,
     router: Router,
 ) -> io::Result<()> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
         Some(tls) => {
-            let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+            let inner = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+            let acceptor = Arrivals { inner, within, places };
             let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
-            bound(server.http_builder(), arrival);
+            bound(server.http_builder(), within);
             server.serve(service).await
         }
         None => {
-            let mut server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).handle(handle);
-            bound(server.http_builder(), arrival);
+            let acceptor = Arrivals { inner: NoDelayAcceptor::new(), within, places };
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
+            bound(server.http_builder(), within);
             server.serve(service).await
         }
     }
 }
 
 /// How long a client may take, and how much it may hold open.
-fn bound(builder: &mut Builder<TokioExecutor>, arrival: Duration) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(arrival).max_buf_size(HEADERS_MAX);
+fn bound(builder: &mut Builder<TokioExecutor>, within: Duration) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_buf_size(HEADERS_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(arrival)
+        .keep_alive_interval(within)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADERS_MAX as u32);
 }

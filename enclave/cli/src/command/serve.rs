@@ -31,7 +31,7 @@ fn config(args: &Serve) -> Result<Config, Outcome> {
 /// Serves until the signal to stop.
 pub(crate) fn serve(home: &Path, enclave: Enclave, config: Config) -> Done {
     let runtime = runtime()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let invalid = |error: server::ServeError| Outcome::Invalid(error.to_string());
         let serving = server::bind(home, enclave, config).map_err(invalid)?;
         let config = serving.config();
@@ -42,5 +42,8 @@ pub(crate) fn serve(home: &Path, enclave: Enclave, config: Config) -> Done {
             say(&format!("clients trust the certificate in `{}`", certificate.display()));
         }
         serving.run().await.map_err(|error| Outcome::Internal(error.to_string()))
-    })
+    });
+    // A question that still runs has had its time: what it was charged is on record.
+    runtime.shutdown_background();
+    done
 }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::http::problem::Problem;
 
 /// The address of a client.
-pub(super) struct ClientAddress(pub(super) IpAddr);
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl FromRequestParts<App> for ClientAddress {
     type Rejection = Problem;
@@ -21,6 +21,19 @@ impl FromRequestParts<App> for ClientAddress {
         let forwarded =
             parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         Ok(ClientAddress(client(app.config.behind_proxy, peer.ip(), forwarded)))
+    }
+}
+
+/// Says that a client has not tried to come in too often. It stands before the body: what is refused is not read.
+pub(super) struct Paced;
+
+impl FromRequestParts<App> for Paced {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Paced, Problem> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, app).await?;
+        app.pace.log_in(address)?;
+        Ok(Paced)
     }
 }
 

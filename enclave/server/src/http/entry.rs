@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::address::ClientAddress;
+use crate::http::address::Paced;
 use crate::http::auth::{Auth, MaybeAuth};
 use crate::http::body::{At, Body};
 use crate::http::problem::Problem;
@@ -70,7 +70,8 @@ impl Session {
         Session {
             token,
             login: caller.login.clone(),
-            people: caller.people.clone(),
+            // A token for one memorandum says nothing of the others.
+            people: caller.people.iter().filter(|person| caller.stands_for(person)).cloned().collect(),
             scopes: caller.scopes.iter().map(|scope| scope.name()).collect(),
             memorandum: caller.memorandum.clone(),
             expires: caller.secret.expires,
@@ -84,10 +85,9 @@ impl Session {
               (status = 413, body = Problem), (status = 415, body = Problem), (status = 429, body = Problem)))]
 async fn log_in(
     State(app): State<App>,
-    ClientAddress(address): ClientAddress,
+    _: Paced,
     Body(body): Body<LogIn>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    app.pace.log_in(address)?;
     let limits = app.session_limits();
     let (token, caller) = app
         .entering(move |enclave| enclave.log_in(&body.login, &body.password, body.code.as_deref(), limits))
@@ -181,7 +181,7 @@ struct Invitation {
 /// Invite a person to make a log-in, or to add the person to theirs.
 #[utoipa::path(post, path = "/invitations", tag = "entry", request_body = Invite,
     responses((status = 201, body = Invitation), (status = 400, body = Problem), (status = 401, body = Problem),
-              (status = 403, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
+              (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
               (status = 415, body = Problem), (status = 429, body = Problem)))]
 async fn invite(
     State(app): State<App>,
@@ -223,10 +223,9 @@ struct Joined {
 async fn accept(
     State(app): State<App>,
     MaybeAuth(caller): MaybeAuth,
-    ClientAddress(address): ClientAddress,
+    _: Paced,
     Body(body): Body<Accept>,
 ) -> Result<(StatusCode, Json<Joined>), Problem> {
-    app.pace.log_in(address)?;
     let person = match (caller, body.login, body.password) {
         (Some(caller), None, None) => {
             within_session(&caller)?;
@@ -268,10 +267,9 @@ struct SetUp {
               (status = 422, body = Problem), (status = 429, body = Problem)))]
 async fn set_up(
     State(app): State<App>,
-    ClientAddress(address): ClientAddress,
+    _: Paced,
     Body(body): Body<SetUp>,
 ) -> Result<(StatusCode, Json<Joined>), Problem> {
-    app.pace.log_in(address)?;
     let person = body.id.clone();
     app.entering(move |enclave| {
         enclave.set_up(&body.secret, &body.id, &body.name, &body.login, &body.password)
@@ -295,7 +293,7 @@ struct Authenticator {
     uri: String,
 }
 
-/// Enrol a time-based second factor (RFC 6238). It holds once a code confirms it.
+/// Enrol a time-based second factor (RFC 6238). From now on logging in takes a code; the first confirms it.
 #[utoipa::path(post, path = "/factors/totp", tag = "entry", request_body = Enrol,
     responses((status = 201, body = Authenticator), (status = 400, body = Problem), (status = 401, body = Problem),
               (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
@@ -310,7 +308,7 @@ async fn enrol(
     Ok((StatusCode::CREATED, Json(Authenticator { uri })))
 }
 
-/// Confirm a second factor: from now on logging in takes a code.
+/// Confirm a second factor by its first code.
 #[utoipa::path(post, path = "/factors/totp/confirm", tag = "entry", request_body = Code,
     responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem),
               (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
@@ -330,8 +328,10 @@ async fn confirm(
 #[serde(deny_unknown_fields)]
 struct NewToken {
     /// What it is for.
+    #[schema(min_length = 1, max_length = 64)]
     label: String,
-    /// `read`, `preview`, `ask`.
+    /// `read`, `preview`, `ask`; at least one.
+    #[schema(min_items = 1)]
     scopes: BTreeSet<ScopeName>,
     /// The one memorandum that it is for; left out for all of the log-in's.
     memorandum: Option<String>,
@@ -390,7 +390,7 @@ async fn tokens(State(app): State<App>, Auth(caller): Auth) -> Result<Json<Vec<T
 #[utoipa::path(post, path = "/tokens", tag = "entry", request_body = NewToken,
     responses((status = 201, body = Token), (status = 400, body = Problem), (status = 401, body = Problem),
               (status = 403, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
-              (status = 429, body = Problem)))]
+              (status = 422, body = Problem), (status = 429, body = Problem)))]
 async fn issue_token(
     State(app): State<App>,
     Auth(caller): Auth,

@@ -1,7 +1,7 @@
 //! `/join`: the page where somebody takes up an invitation, or founds the enclave, with a browser and without scripts.
 
 use axum::Router;
-use axum::extract::{Form, Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -9,7 +9,8 @@ use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::http::address::ClientAddress;
+use crate::http::address::Paced;
+use crate::http::body::{At, Filled};
 use crate::http::problem::Problem;
 
 pub(super) fn router() -> Router<App> {
@@ -19,7 +20,7 @@ pub(super) fn router() -> Router<App> {
 /// How a secret for the set-up begins.
 const SET_UP: &str = "enclave-set-up-";
 
-async fn ask(State(app): State<App>, Path(secret): Path<String>) -> Response {
+async fn ask(State(app): State<App>, At(secret): At<String>) -> Response {
     let providers: Vec<&str> = app.config.providers.iter().map(|provider| provider.name.as_str()).collect();
     let elsewhere = html! {
         @if !secret.starts_with(SET_UP) {
@@ -49,14 +50,7 @@ struct Taken {
     again: String,
 }
 
-async fn take(
-    State(app): State<App>,
-    ClientAddress(address): ClientAddress,
-    Form(taken): Form<Taken>,
-) -> Response {
-    if let Err(often) = app.pace.log_in(address) {
-        return Problem::from(often).into_response();
-    }
+async fn take(State(app): State<App>, _: Paced, Filled(taken): Filled<Taken>) -> Response {
     let secret = taken.secret.clone();
     if taken.password != taken.again {
         return page(

@@ -17,6 +17,7 @@ mod register;
 mod schema;
 mod system;
 
+use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
@@ -25,7 +26,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
@@ -38,6 +39,7 @@ pub(crate) use passkeys::Ceremonies;
 pub(crate) use register::Built;
 
 use crate::app::App;
+use crate::http::address::ClientAddress;
 use crate::http::problem::Problem;
 use crate::metrics::Ended;
 
@@ -63,12 +65,24 @@ pub fn openapi() -> Value {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     let operations = paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
     for operation in operations {
+        if operation["tags"][0] != "system" {
+            name_busy(&mut operation["responses"]);
+        }
         let responses = operation["responses"].as_object_mut();
         for response in responses.into_iter().flat_map(|responses| responses.values_mut()) {
             name_problem(response);
         }
     }
     document
+}
+
+/// Whatever waits for a place may find none.
+fn name_busy(responses: &mut Value) {
+    let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+    let busy = json!({ "description": "Too much is under way: try again in a moment", "content": content });
+    if let Some(responses) = responses.as_object_mut() {
+        responses.entry("503").or_insert(busy);
+    }
 }
 
 /// Problem details have a media type of their own.
@@ -104,20 +118,20 @@ pub(crate) fn router(app: App) -> Router {
     let limits = &app.config.limits;
     let body = DefaultBodyLimit::max(limits.body_kib * 1024);
     let served = move || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
+    // Without a place: a server that is full is not ill.
+    let (system, _) = system::router().split_for_parts();
+    let system = system.method_not_allowed_fallback(not_allowed).layer(CatchPanicLayer::custom(panicked));
     router
         .route("/api/v1/openapi.json", get(served))
         .merge(join::router())
         .fallback(|| async { Problem::missing("resource") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not take that method")
-        })
+        .method_not_allowed_fallback(not_allowed)
         .layer(body)
-        .layer(CatchPanicLayer::custom(|_| Problem::fault(&"a panic").into_response()))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), placed))
         .layer(from_fn_with_state(app.clone(), noted))
         .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(limits.request_seconds)))
-        .layer(tower::limit::GlobalConcurrencyLimitLayer::new(limits.requests))
-        // Outside of the limit: a server that is full is not ill.
-        .merge(system::router().split_for_parts().0)
+        .merge(system)
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
@@ -131,6 +145,33 @@ pub(crate) fn router(app: App) -> Router {
 
 fn fixed(name: axum::http::HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this resource does not take that method")
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::fault(&"a panic").into_response()
+}
+
+/// Lets a request on while there is a place for its client, and else says so at once: a client whose requests do not come
+/// to an end keeps its own part of the places, and nobody waits for it. A stream of events has no place once it begins.
+async fn placed(
+    State(app): State<App>,
+    ClientAddress(address): ClientAddress,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(_place) = app.pace.http.take(address) else { return busy() };
+    next.run(request).await
+}
+
+fn busy() -> Response {
+    let detail = "too many requests are under way, from here or from all: send it again in a moment";
+    let mut response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// Counts each request and writes one line of it: route, status, time to the nearest tenth of a second; never an

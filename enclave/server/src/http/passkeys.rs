@@ -28,7 +28,7 @@ use webauthn_rs::{Webauthn, WebauthnBuilder};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::http::address::ClientAddress;
+use crate::http::address::Paced;
 use crate::http::auth::Auth;
 use crate::http::body::{At, Body};
 use crate::http::entry::{Session, within_session};
@@ -248,10 +248,9 @@ struct NameAndPassword {
               (status = 501, body = Problem)))]
 async fn begin_log_in(
     State(app): State<App>,
-    ClientAddress(address): ClientAddress,
+    _: Paced,
     Body(body): Body<NameAndPassword>,
 ) -> Result<(StatusCode, Json<Ceremony>), Problem> {
-    app.pace.log_in(address)?;
     let site = app.ceremonies.site()?;
     let (shown, opened) = app
         .entering(move |enclave| -> Result<(PasswordShown, Vec<OpenPasskey>), EntryError> {
@@ -273,10 +272,9 @@ async fn begin_log_in(
               (status = 501, body = Problem)))]
 async fn finish_log_in(
     State(app): State<App>,
-    ClientAddress(address): ClientAddress,
+    _: Paced,
     Body(body): Body<Signature>,
 ) -> Result<(StatusCode, Json<Session>), Problem> {
-    app.pace.log_in(address)?;
     let site = app.ceremonies.site()?;
     let begun = app.ceremonies.finish(&body.state, None);
     let Some(Pending::LogIn(shown, asked)) = begun else { return Err(EntryError::Wrong.into()) };
