@@ -21,6 +21,8 @@ use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 #[expect(dead_code, reason = "what asks the enclave is not asked here")]
 #[path = "../../enclave/server/src/flight/catalogue.rs"]
 mod catalogue;
+#[path = "../../enclave/server/src/flight/info.rs"]
+mod info;
 #[expect(dead_code, reason = "headers are another door")]
 #[path = "../../enclave/server/src/flight/options.rs"]
 mod options;
@@ -118,11 +120,11 @@ fn descriptor(message: &[u8]) {
             told(found.build());
         }
         Some(Command::CommandGetSqlInfo(query)) => {
-            let info = catalogue::sql_info().expect("what the server is");
+            let info = info::sql_info().expect("what the server is");
             told(query.into_builder(&info).build());
         }
         Some(Command::CommandGetXdbcTypeInfo(query)) => {
-            let types = catalogue::types().expect("the types that columns have");
+            let types = info::types().expect("the types that columns have");
             told(query.into_builder(&types).build());
         }
         Some(Command::CommandGetPrimaryKeys(query)) => {
@@ -194,6 +196,7 @@ fn sql(sql: &str) {
         Parameter::Number(0.5),
         Parameter::Text("it's; -- \\' ?".to_owned()),
         Parameter::Date("2026-04-01".to_owned()),
+        Parameter::DateTime("2026-04-01 12:00:00".to_owned()),
     ] {
         constants(sql, &tokens, &vec![value; count]);
     }

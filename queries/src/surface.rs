@@ -282,6 +282,13 @@ fn check_factor(factor: &TableFactor) -> Result<(), Refusal> {
     }
 }
 
+/// A name as far as a refusal repeats it: it may be as long as a question, and messages of some ports may not.
+pub(crate) fn short(name: &str) -> String {
+    const LONGEST: usize = 64;
+    let cut = name.char_indices().nth(LONGEST).map(|(at, _)| &name[..at]);
+    cut.map_or_else(|| name.to_owned(), |cut| format!("{cut}…"))
+}
+
 /// A name as SQL folds it.
 fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
@@ -326,7 +333,11 @@ impl Visitor for Walk<'_> {
         }
         // Quoted names are not repeated: a path or a person may stand there.
         let plain = |part: &ObjectNamePart| part.as_ident().is_some_and(|ident| ident.quote_style.is_none());
-        let what = if name.0.iter().all(plain) { format!("table `{name}`") } else { "this table".to_owned() };
+        let what = if name.0.iter().all(plain) {
+            format!("table `{}`", short(&name.to_string()))
+        } else {
+            "this table".to_owned()
+        };
         ControlFlow::Break(
             Refusal::new(Rule::Table, format!("{what} is not among the items of this memorandum"))
                 .location(name.span().start)
@@ -394,7 +405,7 @@ impl Visitor for Walk<'_> {
                         part.as_ident().is_some_and(|ident| ident.quote_style.is_none())
                     };
                     let plain = call.name.0.iter().all(plain);
-                    let what = if plain { format!("`{name}`") } else { "this function".to_owned() };
+                    let what = if plain { format!("`{}`", short(&name)) } else { "this function".to_owned() };
                     Refusal::new(Rule::Function, format!("{what} is not on the list of total functions"))
                         .location(call.name.span().start)
                         .rewrite(format!("functions that can be used: {}", function::names().join(", ")))
@@ -403,5 +414,19 @@ impl Visitor for Walk<'_> {
             _ => return ControlFlow::Continue(()),
         };
         ControlFlow::Break(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_name_is_repeated_as_far_as_64_characters() {
+        let long = "名".repeat(65);
+        for (name, told) in [("results", "results".to_owned()), (&long[..64 * 3], "名".repeat(64))] {
+            assert_eq!(short(name), told);
+        }
+        assert_eq!(short(&long), format!("{}…", "名".repeat(64)));
     }
 }

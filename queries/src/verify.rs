@@ -16,7 +16,7 @@ use crate::measured::{Measured, measured};
 use crate::plan::{Concern, KeySource, Parts, PrivatePlan, Stage};
 use crate::principles;
 use crate::refusal::{self, Refusal, Rule};
-use crate::surface;
+use crate::surface::{self, short};
 use crate::tree::Expr;
 
 /// What a request asks for beside its SQL and its price.
@@ -238,7 +238,8 @@ fn unplannable(error: &datafusion::common::DataFusionError, sql: &str, catalog: 
         DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
             SchemaError::FieldNotFound { field, .. } => {
                 let plain = refusal::is_plain(sql, &field.name);
-                let what = if plain { format!("column `{}`", field.name) } else { "this column".to_owned() };
+                let name = short(&field.name);
+                let what = if plain { format!("column `{name}`") } else { "this column".to_owned() };
                 Refusal::new(Rule::Column, format!("{what} is not among the items of this memorandum"))
                     .rewrite(format!(
                         "columns that can be asked about: {}",
@@ -248,7 +249,8 @@ fn unplannable(error: &datafusion::common::DataFusionError, sql: &str, catalog: 
             }
             SchemaError::AmbiguousReference { field } => {
                 let plain = refusal::is_plain(sql, &field.name);
-                let column = if plain { format!("column `{}`", field.name) } else { "a column".to_owned() };
+                let name = short(&field.name);
+                let column = if plain { format!("column `{name}`") } else { "a column".to_owned() };
                 let reason = format!("{column} is in more than one table: put the table's name before it");
                 Refusal::new(Rule::Column, reason).place(sql, field)
             }

@@ -15,6 +15,7 @@ import base64
 import json
 import os
 import random
+import re
 import ssl
 import subprocess
 import threading
@@ -142,6 +143,18 @@ def put(to: bytes, *batches: pa.RecordBatch, schema: pa.Schema | None = None) ->
     return [message((1, command(to)), (2, head)), *(message((2, head), (1000, body)) for head, body in parts)]
 
 
+def streamed(to: bytes, batch: pa.RecordBatch) -> list[bytes]:
+    """`FlightData` messages of a batch with its dictionaries."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    parts = [
+        message((2, part.metadata.to_pybytes()), (1000, b"" if part.body is None else part.body.to_pybytes()))
+        for part in pa.ipc.MessageReader.open_stream(sink.getvalue())
+    ]
+    return [message((1, command(to))) + parts[0], *parts[1:]]
+
+
 def row(*values: Any) -> pa.RecordBatch:
     return pa.record_batch([pa.array([value]) for value in values], names=[f"${i + 1}" for i in range(len(values))])
 
@@ -166,7 +179,7 @@ class Said:
         """Refused so, without a fault of the enclave, and without a word of others."""
         assert self.code in codes, (self.code, self.words, self.messages)
         assert says in self.words, self.words
-        for word in ("other-1", "taro", "r2", "panicked", ".rs:", "/home", "sqlite", "Error("):
+        for word in ("other-1", "taro", " r2", "/r2", "panicked", ".rs:", "/home", "sqlite", "Error("):
             assert word not in self.words, self.words
         return self.words
 
@@ -304,6 +317,10 @@ class Person:
         (result,) = fields(body)[2]
         return bytes(fields(result)[1][0])
 
+    def schema_of(self, about: bytes) -> pa.Schema:
+        (told,) = self.call("GetSchema", command(about)).fine().messages
+        return pa.ipc.read_schema(pa.py_buffer(fields(told)[1][0]))
+
     def fetches(self, ticket: bytes) -> pa.Table:
         return read(self.call("DoGet", ticket).fine().messages)
 
@@ -402,6 +419,13 @@ class Cookies(pyarrow.flight.ClientMiddlewareFactory):  # type: ignore[misc]
         return Call()
 
 
+def functions() -> list[str]:
+    """Those that `docs/sql.md` lists."""
+    page = (REPOSITORY / "docs/sql.md").read_text().partition("\n## Functions\n")[2].partition("\n## ")[0]
+    rows = (line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    return sorted(name for names in rows for name in re.findall(r"`([^`]+)`", names))
+
+
 FOREIGN = [
     *("pk_catalog_name", "pk_db_schema_name", "pk_table_name", "pk_column_name"),
     *("fk_catalog_name", "fk_db_schema_name", "fk_table_name", "fk_column_name"),
@@ -444,6 +468,11 @@ def test_the_calls_of_jdbc_and_dbeaver(enclave: Enclave, hanako: Person) -> None
         (whole, some) = (listed("CommandGetSqlInfo"), listed("CommandGetSqlInfo", (1, 0), (1, 3), (1, 9)))
         info = {entry["info_name"]: entry["value"] for entry in whole}
         assert info[0] == "enclave" and info[3] is True and info[5] is False and info[504] == '"'
+        # Every entry of the protocol, of the type that the driver takes it for.
+        assert set(info) == {*range(12), 100, 101, *range(500, 577)}
+        assert info[563] is False and info[562] == 0 and info[557] == 20_000 and info[513] == "\\"
+        assert sorted(name for entry in (509, 510, 511, 512) for name in info[entry]) == functions()
+        assert dict(info[517])[19] == [0, 6, 2, 19, 4, 16]
         # An id that is not known is left out, or refused by none.
         assert {entry["info_name"] for entry in some} <= {0, 3, 9} and len(some) >= 2
 
@@ -485,7 +514,9 @@ def test_the_calls_of_jdbc_and_dbeaver(enclave: Enclave, hanako: Person) -> None
 
         (body,) = acts("CreatePreparedStatement", fields(preparing(BOUND))[2][0])
         told = fields(fields(body)[2][0])
-        assert len(pa.ipc.read_schema(pa.py_buffer(told[3][0]))) == 1
+        assert pa.ipc.read_schema(pa.py_buffer(told[3][0])).types == [pa.string()]
+        # An empty one would be an update to the driver.
+        assert pa.ipc.read_schema(pa.py_buffer(told[2][0])).names == ["cltype", "n", "n_low", "n_high", "n_status"]
         handle = told[1][0]
         descriptor = pyarrow.flight.FlightDescriptor.for_command(prepared(handle))
         values = row("K")
@@ -528,9 +559,65 @@ def test_adbc_keeps_the_options_of_its_session(adbc: Any) -> None:
                     cursor.adbc_execute_schema(COUNT)
 
 
-def test_adbc_is_told_its_catalogue(adbc: Any) -> None:
+def test_adbc_is_told_its_catalogue_and_data_set(adbc: Any) -> None:
     adbc.adbc_current_catalog = "star-1"
     assert adbc.adbc_current_catalog == "star-1"
+    adbc.adbc_current_db_schema = "star"
+    assert adbc.adbc_current_db_schema == "star"
+    with pytest.raises(dbapi.Error):
+        adbc.adbc_current_db_schema = "no-such"
+    assert adbc.adbc_current_db_schema == "star"
+
+
+COUNTED = ["n", "n_low", "n_high", "n_status"]
+
+
+def test_adbc_is_told_which_values_a_statement_takes(adbc: Any) -> None:
+    adbc.adbc_current_catalog = "star-1"
+    sql = "SELECT cltype, COUNT(*) AS n FROM results WHERE gr = ? AND math > ? GROUP BY cltype"
+    with closing(adbc.cursor()) as cursor:
+        assert cursor.adbc_prepare(sql).types == [pa.string(), pa.float64()]
+        assert cursor.adbc_execute_schema(sql, ("K", 500.0)).names == ["cltype", *COUNTED]
+
+
+@pytest.mark.parametrize(
+    ("rest", "types"),
+    [
+        ("WHERE math BETWEEN ? AND $2", [pa.float64(), pa.float64()]),
+        ("WHERE star.results.yrs IN (?, 2, ?) AND r.sx LIKE ?", [pa.int64(), pa.int64(), pa.string()]),
+        ("WHERE ? <= Read / ?", [pa.float64(), pa.float64()]),
+        ("GROUP BY gr HAVING COUNT(*) > ? LIMIT ?", [pa.int64(), pa.int64()]),
+        # Columns that the memorandum does not list are as those that are not there.
+        ("WHERE birthy = ? OR tch = ? OR nothing = ?", [pa.string()] * 3),
+    ],
+)
+def test_values_have_the_types_of_columns_that_are_listed(hanako: Person, rest: str, types: list[pa.DataType]) -> None:
+    said = hanako.call("DoAction", preparing(f"SELECT COUNT(*) AS n FROM results {rest}")).fine()
+    told = fields(fields(fields(said.messages[0])[1][0])[2][0])
+    assert pa.ipc.read_schema(pa.py_buffer(told[3][0])).types == types
+    hanako.call("DoAction", closes(told[1][0])).fine()
+
+
+def test_a_schema_is_told_without_a_charge(hanako: Person) -> None:
+    told = hanako.schema_of(statement(COUNT))
+    assert told.names == ["cltype", *COUNTED] and told.metadata[b"enclave:preview"] == b"true"
+    handle = hanako.prepares(BOUND)
+    hanako.call("GetSchema", command(prepared(handle))).refused(CODE.INVALID_ARGUMENT, says="1 parameters")
+    hanako.call("DoPut", *put(prepared(handle), row("K"))).fine()
+    assert hanako.schema_of(prepared(handle)).names == told.names
+    hanako.call("DoAction", closes(handle)).fine()
+    hanako.call("GetSchema", command(prepared(handle))).refused(CODE.NOT_FOUND, says=CLOSED)
+    named = ((1, "star-1"), (2, "star"), (3, "results"))
+    for about in (
+        *(packed(f"CommandGet{name}") for name in ("Catalogs", "DbSchemas", "TableTypes", "SqlInfo", "XdbcTypeInfo")),
+        *(packed("CommandGetTables", (5, included)) for included in (0, 1)),
+        *(packed(f"CommandGet{name}", *named) for name in ("PrimaryKeys", "ImportedKeys", "ExportedKeys")),
+        packed("CommandGetCrossReference", *named, (4, "star-1"), (5, "star"), (6, "results")),
+    ):
+        assert hanako.schema_of(about).equals(hanako.fetches(hanako.asks(about)).schema), about
+    hanako.call("GetSchema", command(statement("SELECT * FROM results"))).refused(CODE.INVALID_ARGUMENT)
+    hanako.token("read").call("GetSchema", command(statement(COUNT))).refused(CODE.PERMISSION_DENIED, says="`preview`")
+    hanako.call("GetSchema", command(packed("CommandStatementSubstraitPlan"))).refused(CODE.UNIMPLEMENTED)
 
 
 # --- Tickets and statements ------------------------------------------------------------------------------------------
@@ -776,17 +863,20 @@ def test_what_is_not_offered_is_not_taken(enclave: Enclave, hanako: Person) -> N
         ticket_of(handle),
     )
     for to in puts:
-        hanako.call("DoPut", *put(to, values)).refused(CODE.UNIMPLEMENTED, CODE.INVALID_ARGUMENT)
-        enclave.call("DoPut", *put(to, values)).refused(CODE.UNIMPLEMENTED, CODE.INVALID_ARGUMENT, CODE.UNAUTHENTICATED)
+        hanako.call("DoPut", *put(to, values)).refused(CODE.UNIMPLEMENTED, says="is not taken here")
+        enclave.call("DoPut", *put(to, values)).refused(CODE.UNAUTHENTICATED)
     hanako.call("DoAction", closes(handle)).fine()
     infos = (
         packed("CommandStatementUpdate", (1, "DELETE FROM results")),
         packed("CommandStatementSubstraitPlan", (1, message((1, b"plan")))),
-        packed("NoSuchCommand"),
+        packed("NoSuchCommand" + "x" * 10_000),
         b"",
     )
     for about in infos:
-        hanako.call("GetFlightInfo", command(about)).refused(CODE.UNIMPLEMENTED)
+        for method, sent in (("GetFlightInfo", command(about)), ("DoGet", message((1, about)))):
+            said = hanako.call(method, sent).refused(CODE.UNIMPLEMENTED, says="is not taken here")
+            assert "NoSuchCommand" not in said
+            enclave.call(method, sent).refused(CODE.UNAUTHENTICATED)
     hanako.call("GetFlightInfo", message((1, 1), (3, "results"))).refused(CODE.UNIMPLEMENTED)
     bodies = {
         "CreatePreparedSubstraitPlan": packed("ActionCreatePreparedSubstraitPlanRequest"),
@@ -802,23 +892,27 @@ def test_what_is_not_offered_is_not_taken(enclave: Enclave, hanako: Person) -> N
         "x" * 10_000: b"\xff" * 10,
     }
     for kind, body in bodies.items():
-        said = hanako.call("DoAction", action(kind, body)).refused(CODE.UNIMPLEMENTED)
+        said = hanako.call("DoAction", action(kind, body)).refused(CODE.UNIMPLEMENTED, says="is not taken here")
         assert len(said) < 500
+        enclave.call("DoAction", action(kind, body)).refused(CODE.UNAUTHENTICATED)
     hanako.call("DoExchange", *put(statement(COUNT), values)).refused(CODE.UNIMPLEMENTED)
     hanako.call("DoExchange").refused(CODE.UNIMPLEMENTED)
+    for method, sent in (("ListFlights", message()), ("PollFlightInfo", command(statement(COUNT)))):
+        hanako.call(method, sent).refused(CODE.UNIMPLEMENTED, says=f"{method} is not taken here")
+        enclave.call(method, sent).refused(CODE.UNAUTHENTICATED)
     for method, sent in (
-        ("ListFlights", message()),
-        ("PollFlightInfo", command(statement(COUNT))),
-        ("GetSchema", command(statement(COUNT))),
         ("NoSuchMethod", b""),
         ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", b""),
         ("/arrow.flight.protocol.sql/X", b""),
     ):
         hanako.call(method, sent).refused(CODE.UNIMPLEMENTED)
         enclave.call(method, sent).refused(CODE.UNIMPLEMENTED)
-    # What it lists as actions is all of it the protocol's own.
-    kinds = {fields(listed)[1][0] for listed in hanako.call("ListActions", message()).fine().messages}
-    assert {b"CreatePreparedStatement", b"ClosePreparedStatement"} <= kinds
+    # What it lists as actions is what is served.
+    kinds = {fields(listed)[1][0].decode() for listed in hanako.call("ListActions", message()).fine().messages}
+    assert kinds == {
+        *("CreatePreparedStatement", "ClosePreparedStatement"),
+        *("SetSessionOptions", "GetSessionOptions", "CloseSession"),
+    }
 
 
 # --- What does not read ----------------------------------------------------------------------------------------------
@@ -831,8 +925,7 @@ def test_bytes_that_are_no_message(hanako: Person) -> None:
     kind = "type.googleapis.com/arrow.flight.protocol.sql."
     for garbage in (b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f", deep, b"\x08"):
         for name in ("GetFlightInfo", "DoGet", "DoAction"):
-            said = hanako.call(name, garbage)
-            assert said.code not in (OK, CODE.UNKNOWN), (name, garbage[:20], said)
+            hanako.call(name, garbage).refused(CODE.INVALID_ARGUMENT, says="does not read as Flight SQL")
         asked = [
             ("GetFlightInfo", command(garbage)),
             ("GetFlightInfo", command(message((1, kind + "CommandStatementQuery"), (2, garbage)))),
@@ -848,8 +941,32 @@ def test_bytes_that_are_no_message(hanako: Person) -> None:
             said = hanako.call(method, sent)
             assert said.code in (CODE.INVALID_ARGUMENT, CODE.UNIMPLEMENTED, CODE.NOT_FOUND), (method, sent[:80], said)
             assert b"\xff" not in said.words.encode() and "Error(" not in said.words, said
-    hanako.call("DoPut").refused(CODE.INVALID_ARGUMENT, CODE.UNIMPLEMENTED)
-    hanako.call("DoPut", message()).refused(CODE.INVALID_ARGUMENT, CODE.UNIMPLEMENTED)
+    for sent in ([], [message()]):
+        hanako.call("DoPut", *sent).refused(CODE.INVALID_ARGUMENT, says="does not read as Flight SQL")
+
+
+def test_names_are_repeated_as_far_as_clients_read(hanako: Person) -> None:
+    for sql in (
+        f"SELECT COUNT(*) AS n FROM {'x' * 19_000}",
+        f"SELECT COUNT(*) AS n FROM results WHERE {'y' * 19_000} = 1",
+        f"SELECT {'z' * 19_000}(math) AS n FROM results",
+        f"SELECT COUNT(*) AS n FROM results -- enclave: {'o' * 19_000}=1",
+    ):
+        for method, sent in (("GetFlightInfo", command(statement(sql))), ("DoAction", preparing(sql))):
+            assert len(hanako.call(method, sent).refused(CODE.INVALID_ARGUMENT, says="…`")) < 2_000
+    # Words of the library's, in a question: they are the asker's own.
+    for name in ("ParseError", "DecodeError"):
+        sql = f"SELECT COUNT(*) AS n FROM {name}"
+        hanako.call("GetFlightInfo", command(statement(sql))).refused(CODE.INVALID_ARGUMENT, says=f"table `{name}`")
+
+
+def test_patterns_are_as_long_as_names(hanako: Person) -> None:
+    for about, number in (("DbSchemas", 2), ("Tables", 2), ("Tables", 3)):
+        for long in ("%" * 1_001, "_" * 100_000, "(" * 50_000):
+            asked = command(packed(f"CommandGet{about}", (number, long)))
+            hanako.call("GetFlightInfo", asked).refused(CODE.INVALID_ARGUMENT, says="a pattern")
+        for odd in ("%" * 1_000, "\\", "[", "\0", "(?P<a"):
+            hanako.asks(packed(f"CommandGet{about}", (number, odd)))
 
 
 def test_what_is_longer_than_the_limit(enclave: Enclave, hanako: Person) -> None:
@@ -910,9 +1027,10 @@ def test_values_that_say_they_unfold_into_more_than_there_is(hanako: Person, cod
 
 
 def test_values_that_multiply_are_not_put_in(hanako: Person) -> None:
-    """One value, 250 KiB long, in 500 places."""
+    """One value, as long as a question, in 500 places. What is longer is not kept."""
     handle = hanako.prepares(COUNT + " AND gr IN (" + ", ".join(["$1"] * 500) + ")")
-    hanako.call("DoPut", *put(prepared(handle), row("x" * (BODY_KIB * 1000)))).fine()
+    hanako.call("DoPut", *put(prepared(handle), row("x" * 20_001))).refused(CODE.INVALID_ARGUMENT, says="20000 bytes")
+    hanako.call("DoPut", *put(prepared(handle), row("x" * 20_000))).fine()
     with hanako.enclave.within(32):
         hanako.call("GetFlightInfo", command(prepared(handle))).refused(CODE.INVALID_ARGUMENT)
     hanako.call("DoAction", closes(handle)).fine()
@@ -933,6 +1051,9 @@ def test_values_that_do_not_fit(hanako: Person) -> None:
         put(prepared(handle), pa.record_batch([pa.array([2**64 - 1], pa.uint64())], names=["$1"])),
         put(prepared(handle), pa.record_batch([pa.array([2**31 - 1], pa.date32())], names=["$1"])),
         put(prepared(handle), pa.record_batch([pa.array([2**62]).view(pa.date64())], names=["$1"])),
+        put(prepared(handle), pa.record_batch([pa.array([2**63 - 1]).view(pa.timestamp("us"))], names=["$1"])),
+        put(prepared(handle), pa.record_batch([pa.array([0], pa.timestamp("us", "Asia/Tokyo"))], names=["$1"])),
+        put(prepared(handle), row(*range(1_001))),
         put(prepared(handle), pa.record_batch([pa.nulls(1_000_000)], names=["$1"])),
         put(prepared(handle), row("K"))[:1],
         put(prepared(handle), row("K"))[:1] * 2,
@@ -949,6 +1070,19 @@ def test_values_that_do_not_fit(hanako: Person) -> None:
         BOUND + " AND sx IN (" + "?," * 1_000 + "?)",
     ):
         hanako.call("DoAction", preparing(sql)).refused(CODE.INVALID_ARGUMENT)
+
+
+def test_values_are_taken_as_drivers_send_them(hanako: Person) -> None:
+    handle = hanako.prepares(BOUND)
+    coded = pa.record_batch([pa.array(["1", "K"]).dictionary_encode().slice(1)], names=["$1"])
+    hanako.call("DoPut", *streamed(prepared(handle), coded)).fine()
+    assert hanako.fetches(hanako.asks(prepared(handle), enclave_rho="0.02")).num_rows == 3
+    zoned = pa.record_batch([pa.array([0], pa.timestamp("s", "UTC"))], names=["$1"])
+    hanako.call("DoPut", *put(prepared(handle), zoned)).refused(CODE.INVALID_ARGUMENT, says="a time with a zone")
+    for unit in ("s", "ms", "us", "ns"):
+        time_of_day = pa.record_batch([pa.array([10**9], pa.timestamp(unit))], names=["$1"])
+        hanako.call("DoPut", *put(prepared(handle), time_of_day)).fine()
+    hanako.call("DoAction", closes(handle)).fine()
 
 
 def test_values_are_text_and_no_sql(hanako: Person) -> None:
@@ -1037,6 +1171,16 @@ def test_a_thousand_statements_are_left_open(hanako: Person, taro: Person) -> No
     taro.call("DoAction", closes(taro.prepares(BOUND))).fine()
 
 
+def test_tickets_that_are_not_fetched_make_room(hanako: Person, taro: Person) -> None:
+    first, theirs = (person.asks(packed("CommandGetCatalogs")) for person in (hanako, taro))
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda _: hanako.asks(packed("CommandGetTableTypes")), range(2_000)))
+    # What is charged is never refused for what was given before.
+    assert hanako.fetches(hanako.asks(statement(COUNT), enclave_rho="0.02")).num_rows == 3
+    hanako.call("DoGet", first).refused(CODE.NOT_FOUND, says=GONE)
+    assert taro.fetches(theirs).num_rows == 1
+
+
 def test_options_that_are_none(hanako: Person) -> None:
     for name in ("roh", "rho_", "person", "memorandum2", "x" * 200):
         hanako.call("GetFlightInfo", command(statement(COUNT)), **{f"enclave_{name}": "1"}).refused(
@@ -1046,6 +1190,10 @@ def test_options_that_are_none(hanako: Person) -> None:
             hanako.call("DoAction", asked).refused(CODE.INVALID_ARGUMENT, says="there is no option")
     said = hanako.call("DoAction", action("SetSessionOptions", options_of(roh="1", rho="0.02"))).fine()
     assert said.messages == [message((1, message((1, message((1, "roh"), (2, message((1, 1))))))))]
+    # Nor a value that has no meaning, or is longer than what anybody reads.
+    for name, value in {"rho": "abc", "fresh": "perhaps", "schema": "other", "justification": "理" * 4_001}.items():
+        said = hanako.call("DoAction", action("SetSessionOptions", options_of(**{name: value}))).fine()
+        assert said.messages == [message((1, message((1, message((1, name), (2, message((1, 2))))))))], name
     for option in (
         *("rho=x", "rho=-1", "rho=0", "rho=nan", "rho=inf", "rho=1e308", "epsilon=-0", "within=0", "within=nan"),
         *("confidence=2", "confidence=nan", "rows_per_unit=0", "rows_per_unit=1e3", "groups_per_unit=-1"),
@@ -1073,14 +1221,40 @@ def test_it_still_answers_and_charged_what_was_answered(enclave: Enclave, hanako
     enclave.run("log", "verify")
 
 
+def test_a_call_that_comes_in_drops_ends_in_time(enclave: Enclave, hanako: Person) -> None:
+    enclave.stop()
+    enclave.serve("limits.requests_per_minute=1000000", "limits.request_seconds=2")
+    handle = hanako.prepares(BOUND)
+
+    def drops() -> Iterator[bytes]:
+        yield put(prepared(handle), row("K"))[0]
+        for _ in range(14):
+            time.sleep(0.5)
+            yield message((2, b""))
+
+    begun = enclave.channel.stream_stream("/arrow.flight.protocol.FlightService/DoPut")(
+        drops(), metadata=[("authorization", f"Bearer {hanako.bearer}")], timeout=30
+    )
+    with suppress(grpc.RpcError):
+        list(begun)
+    assert begun.code() == CODE.DEADLINE_EXCEEDED, (begun.code(), begun.details())
+    assert begun.details() == "the call took too long to arrive"
+    # What a question takes by itself is another thing.
+    hanako.call("DoPut", *put(prepared(handle), row("K"))).fine()
+
+
 def test_calls_come_at_a_pace_and_tickets_are_gone_after_a_restart(enclave: Enclave, hanako: Person) -> None:
     ticket = hanako.asks(packed("CommandGetCatalogs"))
     enclave.stop()
     enclave.serve("limits.requests_per_minute=20")
     hanako.call("DoGet", ticket).refused(CODE.NOT_FOUND, says=GONE)
+    ticket = hanako.asks(packed("CommandGetCatalogs"))
     said = [hanako.call("DoAction", action("GetSessionOptions")) for _ in range(40)]
     assert said[0].code == OK
     said[-1].refused(CODE.UNAVAILABLE, says="too many requests")
+    # What was asked for is fetched all the same; a ticket that is not good counts as any call.
+    assert hanako.fetches(ticket).num_rows == 1
+    assert CODE.UNAVAILABLE in {hanako.call("DoGet", ticket).code for _ in range(3)}
 
 
 def test_the_lines_tell_nothing_that_lets_in_and_of_no_fault(enclave: Enclave, hanako: Person) -> None:

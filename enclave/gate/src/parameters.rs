@@ -1,6 +1,10 @@
-//! Parameters of prepared statements: put into the SQL as constants, which are then checked like any others.
+//! Parameters of prepared statements: put into the SQL as constants, which are then checked like any others; and what they
+//! may be, before they are there, by what they stand beside.
 
+use disclosure_rules::Value;
+use memoranda::{Column, Kind};
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 /// A value for a parameter.
@@ -18,7 +22,21 @@ pub enum Parameter {
     Text(String),
     /// A date, as ISO 8601.
     Date(String),
+    /// A date with a time of day, without a zone, such as `2026-04-01 12:00:00.5`.
+    DateTime(String),
 }
+
+/// What a parameter stands beside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// A column, as SQL reads its name; before it what says where it is.
+    Column(Vec<String>),
+    /// A number of rows.
+    Count,
+}
+
+/// Values that a statement takes at most.
+pub const COUNT_MAX: usize = 1_000;
 
 /// Bytes of a statement with its values: what a question may have.
 pub const LENGTH_MAX: usize = 20_000;
@@ -53,6 +71,151 @@ pub fn count(sql: &str) -> Result<usize, ParameterError> {
         }
     }
     Ok(most)
+}
+
+impl Parameter {
+    /// Bytes of what is kept of it beside its own place.
+    pub fn length(&self) -> usize {
+        match self {
+            Parameter::Text(text) | Parameter::Date(text) | Parameter::DateTime(text) => text.len(),
+            _ => 0,
+        }
+    }
+
+    /// A value that a column may have, by its contract alone.
+    pub fn sample(column: &Column) -> Parameter {
+        if let Some(code) = column.codes.iter().flatten().next() {
+            return match code {
+                Value::Null => Parameter::Null,
+                Value::Bool(value) => Parameter::Boolean(*value),
+                Value::Int(value) => Parameter::Integer(*value),
+                Value::Text(text) => Parameter::Text(text.clone()),
+                Value::Date(day) => Parameter::Date(day.to_string()),
+            };
+        }
+        let ends = (column.minimum, column.maximum);
+        let middle = match ends {
+            (Some(least), Some(most)) => f64::midpoint(least, most),
+            (least, most) => least.or(most).unwrap_or(1.0),
+        };
+        match column.kind {
+            Kind::Boolean => Parameter::Boolean(true),
+            Kind::Integer => Parameter::Integer(middle as i64),
+            Kind::Number => Parameter::Number(middle),
+            Kind::Text => Parameter::Text(String::new()),
+            Kind::Date => Parameter::Date("2000-01-01".to_owned()),
+            Kind::DateTime => Parameter::DateTime("2000-01-01 00:00:00".to_owned()),
+        }
+    }
+}
+
+/// What each value of a statement stands beside: `x = ?`, `? < x`, `x BETWEEN ? AND ?`, `x IN (?, …)`, `x LIKE ?`,
+/// `x / ?`, `COUNT(…) > ?`, `LIMIT ?`; of other forms nothing is known.
+pub fn beside(sql: &str) -> Vec<Option<Beside>> {
+    let tokens: Vec<Token> = tokens(sql).unwrap_or_default().into_iter().map(|token| token.token).collect();
+    let tokens: Vec<Token> =
+        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    let (mut next, mut found) = (0, Vec::new());
+    for (at, token) in tokens.iter().enumerate() {
+        let Token::Placeholder(name) = token else { continue };
+        let Ok(place) = place(name, &mut next) else { continue };
+        if found.len() <= place {
+            found.resize(place + 1, None);
+        }
+        if found[place].is_none() {
+            found[place] = left_of(&tokens[..at]).or_else(|| right_of(&tokens[at + 1..]));
+        }
+    }
+    found
+}
+
+/// What a value that comes next is compared with.
+fn left_of(before: &[Token]) -> Option<Beside> {
+    let (last, rest) = before.split_last()?;
+    match keyword(last) {
+        Keyword::LIMIT | Keyword::OFFSET => return Some(Beside::Count),
+        Keyword::LIKE | Keyword::ILIKE | Keyword::BETWEEN => return operand_before(positive(rest)),
+        Keyword::AND => {
+            let (_low, rest) = rest.split_last()?;
+            let (between, rest) = rest.split_last()?;
+            return (keyword(between) == Keyword::BETWEEN).then(|| operand_before(positive(rest)))?;
+        }
+        _ => {}
+    }
+    if is_operator(last) {
+        return operand_before(rest);
+    }
+    // A place in a list of constants.
+    let list = before.iter().rposition(|token| !is_listed(token))?;
+    let (open, rest) = before[..=list].split_last()?;
+    let (word, rest) = rest.split_last()?;
+    (*open == Token::LParen && keyword(word) == Keyword::IN).then(|| operand_before(positive(rest)))?
+}
+
+/// What a value that came before is compared with.
+fn right_of(after: &[Token]) -> Option<Beside> {
+    let (operator, rest) = after.split_first()?;
+    if !is_operator(operator) {
+        return None;
+    }
+    let mut names = vec![name(rest.first()?)?];
+    let mut rest = &rest[1..];
+    while let [Token::Period, next, ..] = rest {
+        names.push(name(next)?);
+        rest = &rest[2..];
+    }
+    match rest.first() {
+        Some(Token::LParen) => (names == ["count"]).then_some(Beside::Count),
+        _ => Some(Beside::Column(names)),
+    }
+}
+
+/// The operand that these tokens end with.
+fn operand_before(tokens: &[Token]) -> Option<Beside> {
+    let (last, mut rest) = tokens.split_last()?;
+    if *last == Token::RParen {
+        let mut open = 1;
+        while open > 0 {
+            let (token, before) = rest.split_last()?;
+            open += i32::from(*token == Token::RParen) - i32::from(*token == Token::LParen);
+            rest = before;
+        }
+        return (name(rest.last()?)? == "count").then_some(Beside::Count);
+    }
+    let mut names = vec![name(last)?];
+    while let [before @ .., first, Token::Period] = rest {
+        names.insert(0, name(first)?);
+        rest = before;
+    }
+    Some(Beside::Column(names))
+}
+
+/// Without a NOT at the end.
+fn positive(tokens: &[Token]) -> &[Token] {
+    match tokens.split_last() {
+        Some((last, rest)) if keyword(last) == Keyword::NOT => rest,
+        _ => tokens,
+    }
+}
+
+fn is_operator(token: &Token) -> bool {
+    use Token::{Div, Eq, Gt, GtEq, Lt, LtEq, Minus, Mod, Mul, Neq, Plus};
+    matches!(token, Eq | Neq | Lt | LtEq | Gt | GtEq | Plus | Minus | Mul | Div | Mod)
+}
+
+fn is_listed(token: &Token) -> bool {
+    use Token::{Comma, Minus, Number, Placeholder, SingleQuotedString};
+    matches!(token, Comma | Minus | Number(..) | Placeholder(_) | SingleQuotedString(_))
+}
+
+fn keyword(token: &Token) -> Keyword {
+    if let Token::Word(word) = token { word.keyword } else { Keyword::NoKeyword }
+}
+
+/// A word as SQL folds it.
+fn name(token: &Token) -> Option<String> {
+    let Token::Word(word) = token else { return None };
+    Some(if word.quote_style.is_some() { word.value.clone() } else { word.value.to_ascii_lowercase() })
 }
 
 /// The statement with its values in place, each between spaces; the rest as it was written.
@@ -113,7 +276,7 @@ fn place(name: &str, next: &mut usize) -> Result<usize, ParameterError> {
         return Ok(*next - 1);
     }
     let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
-    number.and_then(|number| number.checked_sub(1)).filter(|i| *i < 1_000).ok_or(ParameterError::Form)
+    number.and_then(|number| number.checked_sub(1)).filter(|i| *i < COUNT_MAX).ok_or(ParameterError::Form)
 }
 
 fn literal(value: &Parameter) -> Result<String, ParameterError> {
@@ -125,6 +288,7 @@ fn literal(value: &Parameter) -> Result<String, ParameterError> {
         Parameter::Number(_) => return Err(ParameterError::NotFinite),
         Parameter::Text(text) => format!("'{}'", text.replace('\'', "''")),
         Parameter::Date(date) => format!("DATE '{}'", date.replace('\'', "''")),
+        Parameter::DateTime(time) => format!("TIMESTAMP '{}'", time.replace('\'', "''")),
     })
 }
 
@@ -149,9 +313,51 @@ mod tests {
             ("E'\\' OR 1=1 -- '", vec![], "E'\\' OR 1=1 -- '"),
             ("あ = ?\n OR い = ?", vec![Text("う".into()), Null], "あ =  'う' \n OR い =  NULL "),
             ("'a'?", vec![Text("b".into())], "'a' 'b' "),
+            ("a < ?", vec![DateTime("2026-04-01 12:00:00".into())], "a <  TIMESTAMP '2026-04-01 12:00:00' "),
         ] {
             assert_eq!(bind(sql, &values).unwrap(), bound, "{sql}");
         }
+    }
+
+    #[test]
+    fn a_value_is_known_by_what_it_stands_beside() {
+        for (sql, expected) in [
+            ("gr = ?", "gr"),
+            ("gr <> ? AND ? >= math", "gr math"),
+            ("r.Math > $1 AND star.results.\"gr\" = $2", "r.math star.results.gr"),
+            ("? < m.r.math", "m.r.math"),
+            ("math BETWEEN ? AND ? AND gr = ?", "math math gr"),
+            ("math NOT BETWEEN 300 AND ? AND sx LIKE ?", "math sx"),
+            ("gr IN ('K', ?, ?) OR gr NOT IN (?)", "gr gr gr"),
+            ("AVG(math / ?) > 0 HAVING COUNT(*) > ? LIMIT ? OFFSET ?", "math # # #"),
+            ("COUNT(DISTINCT (id)) >= ? OR ? < COUNT(*)", "# #"),
+            ("gr = $2 AND math > $1 AND $1 = x", "math gr"),
+            // Of these nothing is known.
+            ("?", "-"),
+            ("ABS(math) = ? OR ? = ABS(math)", "- -"),
+            ("width_bucket(math, ?, 700, ?)", "- -"),
+            ("CASE WHEN ? THEN 1 END AND (?)", "- -"),
+            ("'gr = ?' -- gr = ?", ""),
+            ("gr = ', ?", ""),
+        ] {
+            let told = beside(sql).into_iter().map(|found| match found {
+                Some(Beside::Column(names)) => names.join("."),
+                Some(Beside::Count) => "#".to_owned(),
+                None => "-".to_owned(),
+            });
+            assert_eq!(told.collect::<Vec<_>>().join(" "), expected, "{sql}");
+        }
+        let many = format!("gr IN ({}?)", "?, ".repeat(COUNT_MAX));
+        assert!(beside(&many).iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn a_sample_is_a_value_of_the_contract() {
+        let text = include_str!("../../../datasets-synthetic/formats/star/datapackage.json");
+        let contract = memoranda::datapackage::parse(text).unwrap();
+        let sample = |name: &str| Parameter::sample(contract.table("results").unwrap().column(name).unwrap());
+        assert_eq!(sample("gr"), Parameter::Text("K".to_owned()));
+        assert!(matches!(sample("math"), Parameter::Number(score) if (300.0..800.0).contains(&score)));
     }
 
     #[test]

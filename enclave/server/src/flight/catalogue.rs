@@ -5,13 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{Int32Array, RecordBatch, StringArray, UInt8Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow_flight::sql::metadata::{
-    SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder,
-};
-use arrow_flight::sql::{Nullable, Searchable, SqlInfo, SqlSupportedTransaction, XdbcDataType};
 use gate::logins::Caller;
 use gate::{ActError, Enclave};
-use memoranda::{Contract, Memorandum, Table};
+use memoranda::{Column, Contract, Memorandum, Table};
 
 /// A memorandum with its data set.
 pub(super) struct Catalogue {
@@ -22,8 +18,8 @@ pub(super) struct Catalogue {
 /// Every memorandum of a caller's that is in force.
 pub(super) fn catalogues(enclave: &Enclave, caller: &Caller) -> Result<Vec<Catalogue>, ActError> {
     let mut found = Vec::new();
-    for id in caller.memoranda() {
-        if let Some(memorandum) = enclave.memorandum_in_force(id)?
+    for id in enclave.memoranda_of(caller)? {
+        if let Some(memorandum) = enclave.memorandum_in_force(&id)?
             && let Some(contract) = enclave.contract(&memorandum.contract)?
         {
             found.push(Catalogue { memorandum, contract });
@@ -57,6 +53,23 @@ impl Catalogue {
             })
             .collect();
         Schema::new(fields)
+    }
+
+    /// The listed column that a question means by these names. What stands before the last may be an alias: where it is
+    /// no table of the memorandum's, any may be meant; none is, where they do not agree on a type.
+    pub(super) fn column(&self, names: &[String]) -> Option<&Column> {
+        let (name, before) = names.split_last()?;
+        let listed = self.memorandum.items.iter();
+        let tables: Vec<&Table> = listed.filter_map(|items| self.contract.table(&items.table)).collect();
+        let named = before.last().filter(|table| tables.iter().any(|own| own.name == **table));
+        let meant = tables.iter().filter(|table| named.is_none_or(|named| table.name == *named));
+        let mut found = meant.filter_map(|table| {
+            let listed =
+                |column: &&Column| column.name == *name && self.memorandum.permits(&table.name, name);
+            table.columns.iter().find(listed)
+        });
+        let first = found.next()?;
+        found.all(|other| other.kind == first.kind).then_some(first)
     }
 
     /// The columns of a table's primary key, where the memorandum lists all of them.
@@ -204,53 +217,4 @@ pub(super) fn foreign_keys(
             rule(),
         ],
     )
-}
-
-/// What the server is and does.
-pub(super) fn sql_info() -> Result<SqlInfoData, arrow_flight::error::FlightError> {
-    let mut info = SqlInfoDataBuilder::new();
-    info.append(SqlInfo::FlightSqlServerName, "enclave");
-    info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
-    info.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
-    info.append(SqlInfo::FlightSqlServerReadOnly, true);
-    info.append(SqlInfo::FlightSqlServerSql, true);
-    info.append(SqlInfo::FlightSqlServerSubstrait, false);
-    info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
-    info.append(SqlInfo::FlightSqlServerCancel, false);
-    info.append(SqlInfo::FlightSqlServerBulkIngestion, false);
-    info.append(SqlInfo::FlightSqlServerStatementTimeout, 0_i32);
-    info.append(SqlInfo::SqlDdlCatalog, false);
-    info.append(SqlInfo::SqlDdlSchema, false);
-    info.append(SqlInfo::SqlDdlTable, false);
-    info.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
-    info.append(SqlInfo::SqlSchemaTerm, "data set");
-    info.append(SqlInfo::SqlCatalogTerm, "memorandum");
-    info.build()
-}
-
-/// The types that columns have.
-pub(super) fn types() -> Result<XdbcTypeInfoData, arrow_flight::error::FlightError> {
-    let mut types = XdbcTypeInfoDataBuilder::new();
-    for (name, kind, size, quote) in [
-        ("boolean", XdbcDataType::XdbcBit, 1, None),
-        ("integer", XdbcDataType::XdbcBigint, 19, None),
-        ("number", XdbcDataType::XdbcDouble, 15, None),
-        ("string", XdbcDataType::XdbcVarchar, i32::MAX, Some("'".to_owned())),
-        ("date", XdbcDataType::XdbcDate, 10, Some("'".to_owned())),
-        ("datetime", XdbcDataType::XdbcTimestamp, 26, Some("'".to_owned())),
-    ] {
-        types.append(XdbcTypeInfo {
-            type_name: name.to_owned(),
-            data_type: kind,
-            sql_data_type: kind,
-            column_size: Some(size),
-            literal_prefix: quote.clone(),
-            literal_suffix: quote,
-            nullable: Nullable::NullabilityNullable,
-            case_sensitive: true,
-            searchable: Searchable::Full,
-            ..XdbcTypeInfo::default()
-        });
-    }
-    types.build()
 }

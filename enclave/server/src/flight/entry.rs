@@ -11,6 +11,7 @@ use tonic::{Extensions, Status};
 
 use crate::app::App;
 use crate::http::address;
+use crate::pace::TooOften;
 
 /// With or without padding: Go's client leaves it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -21,17 +22,27 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// As what a token can be given in place of a name, to tools that know only name and password.
 pub(super) const TOKEN: &str = "token";
 
-/// Whoever calls, by their bearer token.
+/// Whoever calls, by their bearer token; one more of their calls.
 pub(super) async fn caller(app: &App, headers: &MetadataMap) -> Result<Caller, Status> {
+    let caller = known(app, headers).await?;
+    counted(app, &caller)?;
+    Ok(caller)
+}
+
+/// Whoever calls, by their bearer token.
+pub(super) async fn known(app: &App, headers: &MetadataMap) -> Result<Caller, Status> {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok());
     let bearer = header.and_then(|value| value.strip_prefix("Bearer ").or(value.strip_prefix("bearer ")));
     let bearer = bearer.filter(|bearer| bearer.len() <= 128);
     let bearer = bearer.ok_or_else(|| Status::unauthenticated("send `authorization: Bearer …`"))?;
-    let caller = app.caller(bearer.to_owned()).await.map_err(not_let_in)?;
-    app.pace
-        .request(&caller.login)
-        .map_err(|often| Status::unavailable(format!("too many requests; come back in {} s", often.0)))?;
-    Ok(caller)
+    app.caller(bearer.to_owned()).await.map_err(not_let_in)
+}
+
+/// One more call of somebody's.
+pub(super) fn counted(app: &App, caller: &Caller) -> Result<(), Status> {
+    let wait =
+        |TooOften(seconds)| Status::unavailable(format!("too many requests; come back in {seconds} s"));
+    app.pace.request(&caller.login).map_err(wait)
 }
 
 /// The bearer token for name and password, or for a token that comes as one.

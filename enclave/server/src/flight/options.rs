@@ -24,28 +24,85 @@ pub(super) const KNOWN: [&str; 12] = [
     "catalog",
 ];
 
+/// What tools call the data set. It is an option of a session alone, and says nothing: a memorandum has one.
+pub(super) const SCHEMA: &str = "schema";
+
+/// The longest value that a session keeps, in characters; and the longest reason for the board.
+const VALUE_MAX: usize = 1_000;
+const JUSTIFICATION_MAX: usize = 4_000;
+
 /// Options by name.
 pub(super) type Named = BTreeMap<String, String>;
 
-/// Takes one option in, if there is such a one.
+/// Takes one option in, if there is such a one. Without a value, it takes that one away.
 pub(super) fn set(options: &mut Named, name: &str, value: &str) -> Result<(), String> {
+    const PRICES: [&str; 3] = ["rho", "epsilon", "within"];
+    let name = plain(name);
+    if !KNOWN.contains(&name.as_str()) {
+        return Err(format!("there is no option `{}`; options are {}", short(&name), KNOWN.join(", ")));
+    }
+    if value.is_empty() {
+        options.remove(&name);
+        return Ok(());
+    }
+    // A price takes the place of another price.
+    if PRICES.contains(&name.as_str()) {
+        options.retain(|key, _| !PRICES.contains(&key.as_str()));
+    }
+    options.insert(name, value.to_owned());
+    Ok(())
+}
+
+/// An option's name as it is kept.
+pub(super) fn plain(name: &str) -> String {
     let name = name.trim().to_lowercase().replace('-', "_");
     let name = name.strip_prefix("enclave_").or(name.strip_prefix("enclave.")).unwrap_or(&name);
     // What tools call it.
     let name = if name == "catalog" { "memorandum" } else { name };
-    if !KNOWN.contains(&name) {
-        return Err(format!("there is no option `{name}`; options are {}", KNOWN.join(", ")));
+    name.to_owned()
+}
+
+/// What somebody sent, as far as it is told back.
+pub(super) fn short(text: &str) -> String {
+    const LONGEST: usize = 64;
+    let cut = text.char_indices().nth(LONGEST).map(|(at, _)| &text[..at]);
+    cut.map_or_else(|| text.to_owned(), |cut| format!("{cut}…"))
+}
+
+/// Why an option of a session is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotSet {
+    /// There is no such option.
+    Name,
+    /// It does not take this value.
+    Value,
+}
+
+/// Takes in one option of a session, if it has a meaning; `schemas` are the data sets that it may name.
+pub(super) fn set_kept(
+    options: &mut Named,
+    name: &str,
+    value: &str,
+    schemas: &[String],
+) -> Result<(), NotSet> {
+    let longest = if plain(name) == "justification" { JUSTIFICATION_MAX } else { VALUE_MAX };
+    if value.chars().count() > longest {
+        return Err(NotSet::Value);
     }
-    // A price takes the place of another price.
-    if ["rho", "epsilon", "within"].contains(&name) {
-        options.retain(|key, _| !["rho", "epsilon", "within"].contains(&key.as_str()));
+    if plain(name) == SCHEMA {
+        if value.is_empty() {
+            options.remove(SCHEMA);
+        } else if schemas.iter().any(|schema| schema == value) {
+            options.insert(SCHEMA.to_owned(), value.to_owned());
+        } else {
+            return Err(NotSet::Value);
+        }
+        return Ok(());
     }
-    if value.is_empty() {
-        options.remove(name);
-    } else {
-        options.insert(name.to_owned(), value.to_owned());
-    }
-    Ok(())
+    let mut alone = Named::new();
+    set(&mut alone, name, value).map_err(|_| NotSet::Name)?;
+    request(String::new(), &alone, &[""]).map_err(|_| NotSet::Value)?;
+    set(options, name, value).map_err(|_| NotSet::Name)
 }
 
 /// Options in headers that begin with `enclave-`.
@@ -54,7 +111,8 @@ pub(super) fn of_headers(options: &mut Named, headers: &MetadataMap) -> Result<(
         if let tonic::metadata::KeyAndValueRef::Ascii(name, value) = entry
             && let Some(name) = name.as_str().strip_prefix("enclave-")
         {
-            let value = value.to_str().map_err(|_| format!("the header `enclave-{name}` is not text"))?;
+            let text = value.to_str();
+            let value = text.map_err(|_| format!("the header `enclave-{}` is not text", short(name)))?;
             set(options, name, value)?;
         }
     }
@@ -165,9 +223,40 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_value_takes_that_option_away() {
+        let options = |sql| read(sql).unwrap().into_keys().collect::<Vec<_>>().join(" ");
+        assert_eq!(options("-- enclave: rho=1 within="), "rho", "and no other price");
+        assert_eq!(options("-- enclave: rho=1 rho="), "");
+        assert_eq!(options("-- enclave: purpose=a fresh purpose=\"\""), "fresh");
+    }
+
+    #[test]
     fn unknown_options_are_refused() {
         assert!(read("-- enclave: roh=1").unwrap_err().contains("`roh`"));
         assert!(read("-- enclave: purpose=\"a").is_err());
+        assert!(read("-- enclave: schema=star").is_err());
+        let long = read(&format!("-- enclave: {}=1", "長".repeat(10_000))).unwrap_err();
+        assert!(long.contains("長…`") && long.len() < 500, "{long}");
+    }
+
+    #[test]
+    fn a_session_keeps_what_has_a_meaning() {
+        let mut kept = Named::new();
+        let mut set = |name: &str, value: &str| set_kept(&mut kept, name, value, &["star".to_owned()]);
+        for (name, value) in [("rho", "abc"), ("within", "-1"), ("fresh", "perhaps"), ("schema", "other")] {
+            assert_eq!(set(name, value), Err(NotSet::Value), "{name}={value}");
+        }
+        assert_eq!(set("roh", "1"), Err(NotSet::Name));
+        assert_eq!(set("purpose", &"x".repeat(VALUE_MAX + 1)), Err(NotSet::Value));
+        assert_eq!(set("justification", &"理".repeat(JUSTIFICATION_MAX + 1)), Err(NotSet::Value));
+        for (name, value) in
+            [("rho", "0.1"), ("Schema", "star"), ("catalog", "m"), ("justification", "why"), ("rho", "0.2")]
+        {
+            assert_eq!(set(name, value), Ok(()), "{name}={value}");
+        }
+        assert_eq!(set("justification", ""), Ok(()));
+        let expected = [("memorandum", "m"), ("rho", "0.2"), ("schema", "star")];
+        assert_eq!(kept, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! [`Service`]: Flight SQL (FlightSql.proto), of which questions and the catalogue are taken, and nothing that writes,
-//! carries plans, or exchanges.
+//! carries plans, or exchanges. Who calls is known already, to [`crate::flight::port`].
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -10,14 +10,15 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::metadata::SqlInfoData;
-use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
-    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
-    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
-    CommandStatementQuery, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
+    ActionCreatePreparedStatementResult, Any, Command, CommandGetCatalogs, CommandGetCrossReference,
+    CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys,
+    CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest,
+    CommandStatementQuery, CommandStatementSubstraitPlan, CommandStatementUpdate,
+    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
     Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
@@ -26,27 +27,28 @@ use arrow_flight::{
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use gate::logins::{Caller, Scope};
-use gate::{Failure, encode, parameters};
+use gate::parameters::{self, Beside, Parameter, ParameterError};
+use gate::{Failure, encode};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::metadata::MetadataValue;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::app::App;
 use crate::door::NotAnswered;
 use crate::flight::catalogue::{self, Catalogue, Named};
 use crate::flight::entry::{self, fault};
-use crate::flight::options;
-use crate::flight::tickets::{Full, Given, Statement};
-use crate::flight::values;
+use crate::flight::options::{self, NotSet, short};
+use crate::flight::tickets::{Full, Given, Statement, TICKET};
+use crate::flight::{info, session, values};
 use crate::jobs::outcome;
 
 /// The only type of tables that there is.
 const TABLE: &str = "TABLE";
 /// What Flight SQL sessions are known by.
 const COOKIE: &str = "arrow_flight_session_id";
-/// Values that a statement may take.
-const PARAMETERS_MAX: usize = 1_000;
+/// Bytes of a pattern that names of the catalogue are looked for with.
+const PATTERN_MAX: usize = 1_000;
 
 /// See the module.
 #[derive(Clone)]
@@ -59,12 +61,15 @@ type Fetched = Pin<Box<dyn Stream<Item = Result<arrow_flight::FlightData, Status
 type Acted = Pin<Box<dyn Stream<Item = Result<arrow_flight::Result, Status>> + Send>>;
 
 impl Service {
+    /// A service of its own; in a runtime, which lets go what is old of what it gave out.
     pub(super) fn new(app: App) -> Service {
-        Service { app, given: Arc::default() }
+        let given: Arc<Given> = Arc::default();
+        given.tidy(TICKET / 2);
+        Service { app, given }
     }
 
-    async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        entry::caller(&self.app, request.metadata()).await
+    pub(super) fn app(&self) -> &App {
+        &self.app
     }
 
     async fn catalogues(&self, caller: &Caller) -> Result<Vec<Catalogue>, Status> {
@@ -78,9 +83,8 @@ impl Service {
 
     /// Options of the session that a call belongs to by its cookie.
     fn session<T>(&self, caller: &Caller, call: &Request<T>) -> options::Named {
-        let kept = cookie(call).and_then(|id| {
-            self.given.options.with(&(caller.login.clone(), id), &caller.login, |options| options.clone())
-        });
+        let kept = cookie(call)
+            .and_then(|id| self.given.options.with(&id, &caller.login, |options| options.clone()));
         kept.unwrap_or_default()
     }
 
@@ -110,7 +114,86 @@ impl Service {
         Ok(encode::described(&answered).map_err(|error| fault(&error))?.schema())
     }
 
-    /// Where to fetch a table, once.
+    /// A prepared statement, with its values in place.
+    fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<String, Status> {
+        let statement =
+            self.given.statements.with(&text(handle), &caller.login, |statement| statement.clone());
+        let statement = statement.ok_or_else(no_statement)?;
+        match parameters::bind(&statement.sql, &statement.values) {
+            // What does not read as SQL is for the gate to refuse, as it does everywhere.
+            Err(ParameterError::Sql) => Ok(statement.sql),
+            bound => bound.map_err(|error| Status::invalid_argument(error.to_string())),
+        }
+    }
+
+    /// What a question looks like whose values are yet to come, by the columns that they stand beside: the schema of
+    /// its answer, where values of their types are asked about without a refusal, and that of the values.
+    async fn guessed(
+        &self,
+        caller: &Caller,
+        request: gate::Request,
+        count: usize,
+    ) -> Result<(Option<SchemaRef>, Schema), Status> {
+        let catalogues = self.catalogues(caller).await?;
+        let own = catalogues.iter().find(|catalogue| catalogue.memorandum.id == request.memorandum);
+        let mut beside = parameters::beside(&request.sql);
+        beside.resize(count, None);
+        let (mut fields, mut samples) = (Vec::new(), Vec::new());
+        for (i, beside) in beside.iter().enumerate() {
+            let (kind, sample) = match beside {
+                Some(Beside::Count) => (DataType::Int64, Parameter::Integer(1)),
+                Some(Beside::Column(names)) => match own.and_then(|own| own.column(names)) {
+                    Some(column) => (gate::data_type(column.kind), Parameter::sample(column)),
+                    None => (DataType::Utf8, Parameter::Null),
+                },
+                None => (DataType::Utf8, Parameter::Null),
+            };
+            fields.push(Field::new(format!("${}", i + 1), kind, true));
+            samples.push(sample);
+        }
+        let values = Schema::new(fields);
+        let Ok(sql) = parameters::bind(&request.sql, &samples) else { return Ok((None, values)) };
+        match self.preview(caller, &gate::Request { sql, ..request }).await {
+            Ok(answer) => Ok((Some(answer), values)),
+            // Of these values: others may be answered.
+            Err(status) if status.code() == Code::InvalidArgument => Ok((None, values)),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// The schema of what a command brings. Of a question it is a preview.
+    pub(super) async fn schema(
+        &self,
+        command: Command,
+        call: &Request<FlightDescriptor>,
+    ) -> Result<SchemaRef, Status> {
+        let caller = caller(call)?;
+        let sql = match command {
+            Command::CommandStatementQuery(query) => query.query,
+            Command::CommandPreparedStatementQuery(query) => {
+                self.prepared(&caller, &query.prepared_statement_handle)?
+            }
+            Command::CommandGetCatalogs(query) => return Ok(query.into_builder().schema()),
+            Command::CommandGetDbSchemas(query) => return Ok(query.into_builder().schema()),
+            Command::CommandGetTables(query) => return Ok(query.into_builder().schema()),
+            Command::CommandGetTableTypes(query) => return Ok(query.into_builder().schema()),
+            Command::CommandGetSqlInfo(_) => {
+                return info::sql_info().map(|info| info.schema()).map_err(|error| fault(&error));
+            }
+            Command::CommandGetXdbcTypeInfo(_) => {
+                return info::types().map(|types| types.schema()).map_err(|error| fault(&error));
+            }
+            Command::CommandGetPrimaryKeys(_) => return Ok(catalogue::primary_keys_schema()),
+            Command::CommandGetExportedKeys(_)
+            | Command::CommandGetImportedKeys(_)
+            | Command::CommandGetCrossReference(_) => return Ok(catalogue::foreign_keys_schema()),
+            _ => return Err(refused("this command")),
+        };
+        let asked = self.request(&sql, &caller, call)?;
+        self.preview(&caller, &asked).await
+    }
+
+    /// Where to fetch a table, once. It is never refused for what was given before: it may be charged already.
     fn table_info(
         &self,
         caller: &Caller,
@@ -120,7 +203,8 @@ impl Service {
         let batch = batch.map_err(|error| fault(&error))?;
         let (schema, rows) = (batch.schema(), batch.num_rows());
         let id = crate::random_id();
-        self.given.tickets.put(id.clone(), &caller.login, batch).map_err(full)?;
+        let values = rows.saturating_mul(batch.num_columns());
+        self.given.tickets.give(id.clone(), &caller.login, batch, values);
         let ticket = TicketStatementQuery { statement_handle: id.into_bytes().into() };
         let ticket = Ticket { ticket: ticket.as_any().encode_to_vec().into() };
         let info = FlightInfo::new()
@@ -156,8 +240,27 @@ impl Service {
     }
 }
 
+/// Who calls, as the port has found out.
+fn caller<T>(call: &Request<T>) -> Result<Caller, Status> {
+    let known = call.extensions().get::<Caller>().cloned();
+    known.ok_or_else(|| fault(&"nobody was asked who calls"))
+}
+
 fn full(_: Full) -> Status {
-    Status::unavailable("too many tickets or statements are open; fetch or close some")
+    Status::unavailable("too many statements or sessions are open; close some")
+}
+
+/// A pattern of the catalogue, as long as it may be.
+fn checked(pattern: Option<&str>) -> Result<(), Status> {
+    if pattern.is_some_and(|pattern| pattern.len() > PATTERN_MAX) {
+        return Err(Status::invalid_argument(format!("a pattern is at most {PATTERN_MAX} bytes long")));
+    }
+    Ok(())
+}
+
+/// What a catalogue is narrowed by, where nothing can be looked for with it.
+fn no_filter(_: FlightError) -> Status {
+    Status::invalid_argument("the filter does not read: write a name, with `%` and `_` for what is left open")
 }
 
 fn text(handle: &Bytes) -> String {
@@ -179,10 +282,14 @@ fn not_answered(error: &NotAnswered) -> Status {
     }
 }
 
-fn refused(what: &str) -> Status {
+pub(super) fn refused(what: &str) -> Status {
     Status::unimplemented(format!(
         "{what} is not taken here: the enclave answers SQL, and writes nothing for clients"
     ))
+}
+
+pub(super) fn unread() -> Status {
+    Status::invalid_argument("the message does not read as Flight SQL")
 }
 
 #[tonic::async_trait]
@@ -207,7 +314,7 @@ impl FlightSqlService for Service {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         self.question_info(&query.query, &caller, request).await
     }
 
@@ -216,14 +323,8 @@ impl FlightSqlService for Service {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
-        let handle = text(&query.prepared_statement_handle);
-        let statement = self.given.statements.with(&handle, &caller.login, |statement| statement.clone());
-        let statement = statement.ok_or_else(no_statement)?;
-        let sql = match parameters::bind(&statement.sql, &statement.values) {
-            Err(parameters::ParameterError::Sql) => Ok(statement.sql),
-            bound => bound.map_err(|error| Status::invalid_argument(error.to_string())),
-        }?;
+        let caller = caller(&request)?;
+        let sql = self.prepared(&caller, &query.prepared_statement_handle)?;
         self.question_info(&sql, &caller, request).await
     }
 
@@ -232,11 +333,15 @@ impl FlightSqlService for Service {
         ticket: TicketStatementQuery,
         request: Request<Ticket>,
     ) -> Result<Response<Fetched>, Status> {
-        let caller = self.caller(&request).await?;
-        let content = self.given.tickets.take(&text(&ticket.statement_handle), &caller.login);
-        content.map(Service::fetched).ok_or_else(|| {
-            Status::not_found("this ticket is not good: each is good once, for a minute, for its owner")
-        })
+        let caller = caller(&request)?;
+        if let Some(content) = self.given.tickets.take(&text(&ticket.statement_handle), &caller.login) {
+            return Ok(Service::fetched(content));
+        }
+        // What was asked for, and charged, is not refused for coming too soon: that is counted where it was asked.
+        entry::counted(&self.app, &caller)?;
+        let words = "this ticket is not good: each is good once, for its owner, for a minute or until many newer ones \
+                     come; ask again: an answer is on record";
+        Err(Status::not_found(words))
     }
 
     async fn get_flight_info_catalogs(
@@ -244,7 +349,7 @@ impl FlightSqlService for Service {
         query: CommandGetCatalogs,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let mut found = query.into_builder();
         for catalogue in self.catalogues(&caller).await? {
             found.append(&catalogue.memorandum.id);
@@ -257,12 +362,14 @@ impl FlightSqlService for Service {
         query: CommandGetDbSchemas,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
+        checked(query.db_schema_filter_pattern.as_deref())?;
         let mut found = query.into_builder();
         for catalogue in self.catalogues(&caller).await? {
             found.append(&catalogue.memorandum.id, &catalogue.contract.name);
         }
-        self.table_info(&caller, found.build(), request.into_inner())
+        let found = found.build().map_err(no_filter)?;
+        self.table_info(&caller, Ok::<_, FlightError>(found), request.into_inner())
     }
 
     async fn get_flight_info_tables(
@@ -270,7 +377,9 @@ impl FlightSqlService for Service {
         query: CommandGetTables,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
+        checked(query.db_schema_filter_pattern.as_deref())?;
+        checked(query.table_name_filter_pattern.as_deref())?;
         let mut found = query.into_builder();
         for catalogue in &self.catalogues(&caller).await? {
             for (table, schema) in catalogue.tables() {
@@ -278,7 +387,8 @@ impl FlightSqlService for Service {
                 found.append(catalog, of, &table.name, TABLE, &schema).map_err(|error| fault(&error))?;
             }
         }
-        self.table_info(&caller, found.build(), request.into_inner())
+        let found = found.build().map_err(no_filter)?;
+        self.table_info(&caller, Ok::<_, FlightError>(found), request.into_inner())
     }
 
     async fn get_flight_info_table_types(
@@ -286,7 +396,7 @@ impl FlightSqlService for Service {
         query: CommandGetTableTypes,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let mut found = query.into_builder();
         found.append(TABLE);
         self.table_info(&caller, found.build(), request.into_inner())
@@ -297,8 +407,8 @@ impl FlightSqlService for Service {
         query: CommandGetSqlInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
-        let info: SqlInfoData = catalogue::sql_info().map_err(|error| fault(&error))?;
+        let caller = caller(&request)?;
+        let info = info::sql_info().map_err(|error| fault(&error))?;
         self.table_info(&caller, query.into_builder(&info).build(), request.into_inner())
     }
 
@@ -307,7 +417,7 @@ impl FlightSqlService for Service {
         query: CommandGetPrimaryKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let named = Named::table(&query.catalog, &query.db_schema, &query.table);
         let found = catalogue::primary_keys(&self.catalogues(&caller).await?, &named);
         self.table_info(&caller, found, request.into_inner())
@@ -318,7 +428,7 @@ impl FlightSqlService for Service {
         query: CommandGetExportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let named = Named::table(&query.catalog, &query.db_schema, &query.table);
         let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &Named::ANY, &named);
         self.table_info(&caller, found, request.into_inner())
@@ -329,7 +439,7 @@ impl FlightSqlService for Service {
         query: CommandGetImportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let named = Named::table(&query.catalog, &query.db_schema, &query.table);
         let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &named, &Named::ANY);
         self.table_info(&caller, found, request.into_inner())
@@ -340,7 +450,7 @@ impl FlightSqlService for Service {
         query: CommandGetCrossReference,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let from = Named::table(&query.fk_catalog, &query.fk_db_schema, &query.fk_table);
         let to = Named::table(&query.pk_catalog, &query.pk_db_schema, &query.pk_table);
         let found = catalogue::foreign_keys(&self.catalogues(&caller).await?, &from, &to);
@@ -352,8 +462,8 @@ impl FlightSqlService for Service {
         query: CommandGetXdbcTypeInfo,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
-        let types = catalogue::types().map_err(|error| fault(&error))?;
+        let caller = caller(&request)?;
+        let types = info::types().map_err(|error| fault(&error))?;
         self.table_info(&caller, query.into_builder(&types).build(), request.into_inner())
     }
 
@@ -362,26 +472,23 @@ impl FlightSqlService for Service {
         query: ActionCreatePreparedStatementRequest,
         request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         // What does not read as SQL is for the gate to refuse, as it does everywhere.
         let count = parameters::count(&query.query).unwrap_or(0);
-        if count > PARAMETERS_MAX {
-            return Err(Status::invalid_argument(format!(
-                "a statement takes at most {PARAMETERS_MAX} values"
-            )));
+        if count > parameters::COUNT_MAX {
+            let most = parameters::COUNT_MAX;
+            return Err(Status::invalid_argument(format!("a statement takes at most {most} values")));
         }
-        // With values yet to come, what the answer looks like is not known.
-        let dataset_schema = if count == 0 {
-            let asked = self.request(&query.query, &caller, &request)?;
-            ipc(&*self.preview(&caller, &asked).await?)?
-        } else {
-            Bytes::new()
+        if count > 0 && query.query.len() > parameters::LENGTH_MAX {
+            return Err(Status::invalid_argument(ParameterError::Long.to_string()));
+        }
+        let asked = self.request(&query.query, &caller, &request)?;
+        let (answer, values) = match count {
+            0 => (Some(self.preview(&caller, &asked).await?), Schema::empty()),
+            count => self.guessed(&caller, asked, count).await?,
         };
-        let parameter = |i| Field::new(format!("${}", i + 1), DataType::Utf8, true);
-        let parameter_schema = ipc(&Schema::new((0..count).map(parameter).collect::<Vec<_>>()))?;
-        if query.query.len() > parameters::LENGTH_MAX {
-            return Err(Status::invalid_argument(parameters::ParameterError::Long.to_string()));
-        }
+        let dataset_schema = answer.map_or_else(|| Ok(Bytes::new()), |answer| ipc(&answer))?;
+        let parameter_schema = ipc(&values)?;
         let handle = crate::random_id();
         let statement = Statement { sql: query.query, values: vec![] };
         self.given.statements.put(handle.clone(), &caller.login, statement).map_err(full)?;
@@ -397,9 +504,57 @@ impl FlightSqlService for Service {
         query: ActionClosePreparedStatementRequest,
         request: Request<Action>,
     ) -> Result<(), Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         self.given.statements.take(&text(&query.prepared_statement_handle), &caller.login);
         Ok(())
+    }
+
+    async fn do_put_statement_update(
+        &self,
+        _: CommandStatementUpdate,
+        _: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(refused("an update"))
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        _: CommandPreparedStatementUpdate,
+        _: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(refused("an update"))
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        _: CommandStatementIngest,
+        _: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(refused("ingesting rows"))
+    }
+
+    async fn do_put_substrait_plan(
+        &self,
+        _: CommandStatementSubstraitPlan,
+        _: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(refused("a Substrait plan"))
+    }
+
+    async fn do_put_fallback(
+        &self,
+        _: Request<PeekableFlightDataStream>,
+        _: Any,
+    ) -> Result<Response<<Self as FlightService>::DoPutStream>, Status> {
+        Err(refused("DoPut of anything but the values of a prepared statement"))
+    }
+
+    async fn do_put_error_callback(
+        &self,
+        _: Request<PeekableFlightDataStream>,
+        _: DoPutError,
+    ) -> Result<Response<<Self as FlightService>::DoPutStream>, Status> {
+        Err(unread())
     }
 
     async fn do_put_prepared_statement_query(
@@ -407,7 +562,7 @@ impl FlightSqlService for Service {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let bound = values::read(request.into_inner()).await?;
         let handle = text(&query.prepared_statement_handle);
         self.given
@@ -418,25 +573,29 @@ impl FlightSqlService for Service {
     }
 
     async fn do_action_fallback(&self, request: Request<Action>) -> Result<Response<Acted>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = caller(&request)?;
         let (cookie, mut options) = (cookie(&request), self.session(&caller, &request));
         let mut set_cookie = None;
         let action = request.into_inner();
-        let unread = |_| Status::invalid_argument("the action does not read");
         let body = match action.r#type.as_str() {
             "SetSessionOptions" => {
-                let asked = session::SetRequest::decode(action.body).map_err(unread)?;
+                let asked = session::SetRequest::decode(action.body).map_err(|_| unread())?;
+                let mut schemas = Vec::new();
+                if asked.options.keys().any(|name| options::plain(name) == options::SCHEMA) {
+                    let own = self.catalogues(&caller).await?;
+                    schemas.extend(own.iter().map(|catalogue| catalogue.contract.name.clone()));
+                }
                 let mut errors = HashMap::new();
                 for (name, value) in asked.options {
-                    if options::set(&mut options, &name, &value.text()).is_err() {
-                        errors.insert(name, session::Error { value: session::INVALID_NAME });
-                    }
+                    let value = match options::set_kept(&mut options, &name, &value.text(), &schemas) {
+                        Ok(()) => continue,
+                        Err(NotSet::Name) => session::INVALID_NAME,
+                        Err(NotSet::Value) => session::INVALID_VALUE,
+                    };
+                    errors.insert(name, session::Error { value });
                 }
                 let id = cookie.clone().unwrap_or_else(crate::random_id);
-                self.given
-                    .options
-                    .put((caller.login.clone(), id.clone()), &caller.login, options)
-                    .map_err(full)?;
+                self.given.options.put(id.clone(), &caller.login, options).map_err(full)?;
                 set_cookie = Some(format!("{COOKIE}={id}; Secure; HttpOnly; SameSite=Strict"));
                 session::SetResult { errors }.encode_to_vec()
             }
@@ -451,13 +610,11 @@ impl FlightSqlService for Service {
             }
             "CloseSession" => {
                 if let Some(id) = cookie {
-                    self.given.options.take(&(caller.login.clone(), id), &caller.login);
+                    self.given.options.take(&id, &caller.login);
                 }
                 session::CloseResult { status: session::CLOSED }.encode_to_vec()
             }
-            other => {
-                return Err(refused(&format!("the action `{}`", other.chars().take(64).collect::<String>())));
-            }
+            other => return Err(refused(&format!("the action `{}`", short(other)))),
         };
         let result = arrow_flight::Result { body: body.into() };
         let stream: Acted = Box::pin(futures::stream::iter([Ok(result)]));
@@ -466,14 +623,6 @@ impl FlightSqlService for Service {
             response.metadata_mut().insert("set-cookie", set_cookie);
         }
         Ok(response)
-    }
-
-    async fn do_exchange_fallback(
-        &self,
-        request: Request<Streaming<arrow_flight::FlightData>>,
-    ) -> Result<Response<<Self as FlightService>::DoExchangeStream>, Status> {
-        self.caller(&request).await?;
-        Err(refused("DoExchange"))
     }
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
@@ -497,84 +646,4 @@ fn ipc(schema: &Schema) -> Result<Bytes, Status> {
         .try_into()
         .map_err(|error: arrow::error::ArrowError| fault(&error))?;
     Ok(message.0)
-}
-
-/// Messages of Flight.proto that arrow-flight has no types for.
-mod session {
-    use std::collections::HashMap;
-
-    /// `SetSessionOptionsResult.ErrorValue`.
-    pub(super) const INVALID_NAME: i32 = 1;
-    /// `CloseSessionResult.Status`.
-    pub(super) const CLOSED: i32 = 1;
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Value {
-        #[prost(oneof = "OneOf", tags = "1, 2, 3, 4, 5")]
-        pub(super) value: Option<OneOf>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub(super) enum OneOf {
-        #[prost(string, tag = "1")]
-        Text(String),
-        #[prost(bool, tag = "2")]
-        Flag(bool),
-        #[prost(sfixed64, tag = "3")]
-        Whole(i64),
-        #[prost(double, tag = "4")]
-        Number(f64),
-        #[prost(message, tag = "5")]
-        Texts(Texts),
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Texts {
-        #[prost(string, repeated, tag = "1")]
-        pub(super) values: Vec<String>,
-    }
-
-    impl Value {
-        /// As an option takes it.
-        pub(super) fn text(&self) -> String {
-            match &self.value {
-                None => String::new(),
-                Some(OneOf::Text(text)) => text.clone(),
-                Some(OneOf::Flag(flag)) => flag.to_string(),
-                Some(OneOf::Whole(number)) => number.to_string(),
-                Some(OneOf::Number(number)) => number.to_string(),
-                Some(OneOf::Texts(texts)) => texts.values.join(" "),
-            }
-        }
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct SetRequest {
-        #[prost(map = "string, message", tag = "1")]
-        pub(super) options: HashMap<String, Value>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Error {
-        #[prost(int32, tag = "1")]
-        pub(super) value: i32,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct SetResult {
-        #[prost(map = "string, message", tag = "1")]
-        pub(super) errors: HashMap<String, Error>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct GetResult {
-        #[prost(map = "string, message", tag = "1")]
-        pub(super) options: HashMap<String, Value>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct CloseResult {
-        #[prost(int32, tag = "1")]
-        pub(super) status: i32,
-    }
 }
