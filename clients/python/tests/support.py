@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -225,6 +226,8 @@ class FlightServer(pyarrow.flight.FlightServerBase):  # type: ignore[misc]
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.sql: list[bytes] = []
         self.table = table
+        #: Seconds before a question is answered.
+        self.takes = 0.0
         super().__init__("grpc://127.0.0.1:0", middleware={"seen": _Seen(self.seen)})
 
     def do_action(self, context: Any, action: Any) -> list[bytes]:
@@ -237,6 +240,7 @@ class FlightServer(pyarrow.flight.FlightServerBase):  # type: ignore[misc]
     def get_flight_info(self, context: Any, descriptor: Any) -> Any:
         if b"PreparedStatementQuery" not in descriptor.command:
             raise NotImplementedError("not asked by this test")
+        time.sleep(self.takes)
         endpoint = pyarrow.flight.FlightEndpoint(b"ticket", [])
         # The driver takes what the schema says of the answer from here, not from the stream.
         return pyarrow.flight.FlightInfo(self.table.schema, descriptor, [endpoint], -1, -1)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pyarrow as pa
 import pytest
+from adbc_driver_flightsql import DatabaseOptions, dbapi
 
 import enclave_client
 from enclave_client import EnclaveError, Refused, Unauthenticated, http
+from enclave_client.flight import Flight
 from enclave_client.options import Options
-from support import Log, answer_table, arrow_file, serving
+from support import FlightServer, Log, answer_table, arrow_file, serving
 from test_answer import PREVIEW
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -205,12 +209,13 @@ def test_a_server_that_says_something_else_is_told(body: bytes) -> None:
     ("url", "flight"),
     [
         ("https://localhost:8443", "grpc+tls://localhost:8444"),
-        ("https://enclave.example.jp/", "grpc+tls://enclave.example.jp:444"),
+        ("https://enclave.example.jp/", "grpc+tls://enclave.example.jp:8444"),
+        ("http://enclave.test", "grpc://enclave.test:8444"),
         ("http://127.0.0.1:8080", "grpc://127.0.0.1:8081"),
         ("https://[::1]:8443", "grpc+tls://[::1]:8444"),
     ],
 )
-def test_the_flight_port_is_the_next_one(url: str, flight: str) -> None:
+def test_the_flight_port_is_the_next_one_or_its_own(url: str, flight: str) -> None:
     with enclave_client.connect(url, token="a-secret") as enclave:
         assert enclave.flight == flight
         assert "a-secret" not in repr(enclave)
@@ -228,7 +233,7 @@ def test_the_flight_port_is_the_next_one(url: str, flight: str) -> None:
         {"token": "t", "login": "a"},
     ],
 )
-def test_there_is_one_way_in(entry: dict[str, str]) -> None:
+def test_there_is_one_way_in(entry: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="either"):
         enclave_client.connect("https://localhost:8443", **entry)
 
@@ -242,7 +247,46 @@ def test_an_address_is_one(url: str) -> None:
 def answers(monkeypatch: pytest.MonkeyPatch, says: Handler) -> None:
     """Whoever connects by HTTP is answered so."""
     transport = httpx.MockTransport(says)
-    monkeypatch.setattr(http, "client", lambda url, certificate: httpx.Client(base_url=url, transport=transport))
+    monkeypatch.setattr(http, "client", lambda url, *_: httpx.Client(base_url=url, transport=transport))
+
+
+def test_a_question_has_its_time() -> None:
+    with FlightServer(answer_table()) as server:
+        server.takes = 2.0
+        begun = time.monotonic()
+        flight = Flight(f"grpc://127.0.0.1:{server.port}", "a-token", timeout=0.3)
+        with pytest.raises(EnclaveError) as caught:
+            flight.ask("SELECT 1", {})
+        assert (caught.value.code, time.monotonic() - begun < 1.8) == ("too-slow", True)
+        flight.close()
+
+    def late(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("late", request=request)
+
+    with serving(late) as (enclave, _), pytest.raises(EnclaveError) as caught:
+        enclave.memoranda()
+    assert caught.value.code == "too-slow"
+
+
+def test_time_is_limited_on_both_ports() -> None:
+    with enclave_client.connect("http://enclave.test", token="t") as enclave:
+        limits = [enclave._http._client.timeout.read, enclave._flight._timeout]
+    with enclave_client.connect("http://enclave.test", token="t", timeout=60) as enclave:
+        limits += [enclave._http._client.timeout.read, enclave._flight._timeout]
+    assert limits == [900, 900, 60, 60]
+    for timeout in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="timeout"):
+            enclave_client.connect("http://enclave.test", token="t", timeout=timeout)
+
+
+def test_a_certificate_may_say_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(dbapi, "connect", lambda uri, *, db_kwargs, **_: given.update(db_kwargs))
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_text("# 教育研究データ\n-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
+    Flight("grpc+tls://localhost:1", "a-token", certificate, timeout=7).connect()
+    assert given[DatabaseOptions.TLS_ROOT_CERTS.value].startswith("# 教育研究データ")
+    assert {given[f"adbc.flight.sql.rpc.timeout_seconds.{call}"] for call in ("query", "fetch", "update")} == {"7"}
 
 
 def test_logging_in_takes_name_password_and_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,18 @@ def test_a_key_has_one_spelling() -> None:
             LogKey.parse(text)
 
 
+def test_a_key_is_read_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log.vkey").write_text(PETER + "\n")
+    (tmp_path / "none.vkey").write_text("none")
+    (tmp_path / PETER.replace("/", "-")).write_text("a file of a key's name")
+    monkeypatch.chdir(tmp_path)
+    for key in (PETER, f" {PETER}\n", "log.vkey", "./log.vkey", str(tmp_path / "log.vkey"), tmp_path / "log.vkey"):
+        assert str(LogKey.read(key)) == PETER
+    for key in ("no-such.vkey", "none.vkey", "", ".", "x" * 100_000, "\0"):
+        with pytest.raises(ValueError, match="verifier key"):
+            LogKey.read(key)
+
+
 def test_an_answer_is_the_one_that_was_released() -> None:
     log = Log()
     answer = Answer.of(answer_table(log=log))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,8 @@ from enclave_client.papers import Asked, Budget, Item, Memorandum
 
 #: How many questions the server lists at once, at most.
 _PAGE = 200
+#: The Flight SQL port, where the address of the HTTP port names none: both stand behind the same name then.
+_FLIGHT = 8444
 
 
 def connect(
@@ -31,13 +34,16 @@ def connect(
     memorandum: str | None = None,
     certificate: str | os.PathLike[str] | None = None,
     flight: str | None = None,
+    timeout: float = http.TIMEOUT,
 ) -> Enclave:
     """Connects to an enclave, as the owner of a token, or by logging in.
 
     ``url`` is the HTTP address, such as ``https://localhost:8443``. ``flight`` is the address of the Flight SQL port,
-    such as ``grpc+tls://localhost:8444``; without it, the same host at the next port. ``certificate`` is a PEM file
-    that both ports are trusted by. ``code`` is one of your authenticator, where you have enrolled one. ``memorandum``
-    is the one to ask under, where a question names none; it may be left out where you have one.
+    such as ``grpc+tls://localhost:8444``; without it, the same host at the next port, or at 8444 where ``url`` names no
+    port. ``certificate`` is a PEM file that both ports are trusted by. ``code`` is one of your authenticator, where you
+    have enrolled one. ``memorandum`` is the one to ask under, where a question names none; it may be left out where you
+    have one. ``timeout`` is how many seconds an answer may take. A question that takes longer raises ``EnclaveError``
+    with the code ``too-slow``; it may go on all the same and be charged: ask again later, and its answer is on record.
 
     With ``login`` and ``password`` a session is opened, which ends when the enclave is closed. A token needs the scope
     ``ask`` for questions, ``preview`` for previews alone, and ``read`` for everything else.
@@ -48,8 +54,10 @@ def connect(
     logs_in = login is not None and password is not None
     if (token is not None) == logs_in or (login is None) != (password is None):
         raise ValueError("give either `token`, or `login` and `password`")
-    address = flight or _next_port(url)
-    session = Http(http.client(url.rstrip("/"), certificate))
+    if not math.isfinite(timeout) or timeout <= 0:
+        raise ValueError("`timeout` is a number of seconds above 0")
+    address = flight or _flight_port(url)
+    session = Http(http.client(url.rstrip("/"), certificate, timeout))
     opened = token is None
     try:
         if token is None:
@@ -60,17 +68,17 @@ def connect(
     except BaseException:
         session.close()
         raise
-    return Enclave(session, Flight(address, token, certificate), token, memorandum, opened=opened)
+    return Enclave(session, Flight(address, token, certificate, timeout), token, memorandum, opened=opened)
 
 
-def _next_port(url: str) -> str:
+def _flight_port(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("an address is written such as `https://localhost:8443`")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = _FLIGHT if parts.port is None else parts.port + 1
     scheme = "grpc+tls" if parts.scheme == "https" else "grpc"
-    return f"{scheme}://{host}:{port + 1}"
+    return f"{scheme}://{host}:{port}"
 
 
 class Enclave:

@@ -12,7 +12,7 @@ class EnclaveError(Exception):
 
     ``code`` is stable, for programs, and the same as the ``code`` of the HTTP API: ``refused``, ``waiting``,
     ``exhausted``, ``busy``, ``too-often``, ``unauthenticated``, ``denied``, ``not-found``, ``invalid``, ``fault``, …;
-    ``unreachable`` where no server answered.
+    ``unreachable`` where no server answered, ``too-slow`` also where it took longer than `connect` lets it.
     """
 
     def __init__(self, message: str, code: str = "invalid") -> None:

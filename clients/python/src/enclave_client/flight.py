@@ -14,16 +14,25 @@ import adbc_driver_manager
 import pyarrow as pa
 
 from enclave_client.errors import from_flight
+from enclave_client.http import TIMEOUT
 
 
 class Flight:
     """Connections to one address as one log-in. The first is made when it is needed."""
 
-    def __init__(self, uri: str, token: str, certificate: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        token: str,
+        certificate: str | os.PathLike[str] | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
         #: Such as ``grpc+tls://localhost:8444``.
         self.uri = uri
         self._token = token
         self._certificate = certificate
+        #: Seconds for each call.
+        self._timeout = timeout
         self._own: Any = None
         self._lock = threading.Lock()
 
@@ -31,8 +40,12 @@ class Flight:
         """A new ADBC connection (DB-API 2.0), which the caller closes; ``headers`` are options of all its questions."""
         options = adbc_driver_flightsql.DatabaseOptions
         given = {options.AUTHORIZATION_HEADER.value: f"Bearer {self._token}"}
+        # The driver itself waits for ever.
+        for limit in (options.TIMEOUT_QUERY, options.TIMEOUT_FETCH, options.TIMEOUT_UPDATE):
+            given[limit.value] = str(self._timeout)
         if self._certificate is not None:
-            given[options.TLS_ROOT_CERTS.value] = Path(self._certificate).read_text(encoding="ascii")
+            # Between certificates a file may say in any script whose they are.
+            given[options.TLS_ROOT_CERTS.value] = Path(self._certificate).read_text(encoding="utf-8")
         try:
             # The enclave has no transactions, and says so: each question stands by itself.
             return adbc_driver_flightsql.dbapi.connect(

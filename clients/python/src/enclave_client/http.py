@@ -15,18 +15,22 @@ from enclave_client.errors import EnclaveError, from_problem
 #: An answer as an Arrow file: the same table and metadata as on the Flight port.
 ARROW = "application/vnd.apache.arrow.file"
 
-#: Seconds. A question may take as long as its rule set allows.
-_TIMEOUT = httpx.Timeout(30.0, read=900.0)
+#: Seconds that a question may take, where nothing else is said: longer than most rule sets allow.
+TIMEOUT = 900.0
 
 
-def client(url: str, certificate: str | os.PathLike[str] | None) -> httpx.Client:
-    """A client of one server; ``certificate`` is a PEM file to trust, and then nothing else is."""
+def client(url: str, certificate: str | os.PathLike[str] | None, timeout: float = TIMEOUT) -> httpx.Client:
+    """A client of one server; ``certificate`` is a PEM file to trust, and then nothing else is.
+
+    An answer has ``timeout`` seconds to come, everything else 30.
+    """
     verify: ssl.SSLContext | bool = True
     if certificate is not None:
         verify = ssl.create_default_context(cafile=os.fspath(certificate))
         # One certificate is trusted by itself: rules for chains of authorities say nothing of it.
         verify.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return httpx.Client(base_url=url, verify=verify, timeout=_TIMEOUT, follow_redirects=False)
+    patience = httpx.Timeout(30.0, read=timeout)
+    return httpx.Client(base_url=url, verify=verify, timeout=patience, follow_redirects=False)
 
 
 class Http:
@@ -74,6 +78,9 @@ class Http:
             response = self._client.request(
                 method, f"/api/v1{path}", params=params, json=body, headers={"accept": accept}
             )
+        except httpx.ReadTimeout as error:
+            patience = self._client.timeout.read
+            raise EnclaveError(f"no answer within {patience:g} s; it may be charged: ask again", "too-slow") from error
         except httpx.HTTPError as error:
             place = self._client.base_url
             raise EnclaveError(f"no answer from {place}: {error}", "unreachable") from error

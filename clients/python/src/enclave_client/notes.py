@@ -46,13 +46,21 @@ class LogKey:
             key = LogKey(name, data[1:])
             if str(key) == text:
                 return key
-        raise ValueError("not an Ed25519 verifier key of the form `NAME+HASH+KEY`")
+        raise ValueError("not an Ed25519 verifier key of the form `NAME+HASH+KEY`, nor a file that holds one")
 
     @staticmethod
     def read(key: str | os.PathLike[str]) -> LogKey:
-        """The key itself as text, or the file that holds it as a path. Raises ``ValueError`` or ``OSError``."""
-        text = key if isinstance(key, str) else Path(key).read_text(encoding="utf-8")
-        return LogKey.parse(text.strip())
+        """The key itself, or the path of a file that holds it. Raises ``ValueError`` or ``OSError``.
+
+        A text that is no key is a path, if there is a file of that name.
+        """
+        if isinstance(key, str):
+            try:
+                return LogKey.parse(key.strip())
+            except ValueError:
+                if not os.path.isfile(key):
+                    raise
+        return LogKey.parse(Path(key).read_text(encoding="utf-8").strip())
 
     @property
     def id(self) -> bytes:
