@@ -22,4 +22,5 @@ mod star;
 #[path = "../storage/mod.rs"]
 mod storage;
 mod support;
+mod upkeep;
 mod witness;

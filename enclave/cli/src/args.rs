@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Serve the enclave: HTTP and Arrow Flight SQL.
     Serve(serve::Serve),
-    /// Copy the enclave, all but its root key, into a new folder, while it is used.
+    /// Copy what the enclave wrote in its home, all but the root key, into a new folder, while it is used.
     Backup {
         /// A folder that is empty, or not there yet.
         dir: PathBuf,
@@ -528,3 +528,6 @@ pub(crate) enum LogCommand {
     /// What the board needs each month; notes and sign-offs of its members.
     Review(board::Review),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
-//! Backup and restore. A backup is a folder with everything of a home but the root key, consistent while the enclave is
-//! used. Records and keys in it are sealed; the ledger, which holds releases and who asked what, is not: a backup is kept
-//! where only custodians read, and the root key somewhere else.
+//! Backup and restore. A backup is a folder with what the enclave wrote in a home, but the root key; consistent while the
+//! enclave is used. Whatever else lies in the home stays out. Records and keys in it are sealed; the ledger, which holds
+//! releases and who asked what, is not: a backup is kept where only custodians read, and the root key somewhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -21,13 +21,14 @@ use crate::permissions::Action;
 const CONTENTS: &str = "backup.json";
 /// How often a copy is begun anew because records were taken in, or keys rotated, meanwhile.
 const ATTEMPTS: usize = 5;
-/// Parts of a home that a copy leaves out: the root key, what only a running process needs, and the certificate of
-/// this machine.
-const LEFT_OUT: [&str; 3] = ["work", "tls", "backup.json"];
-/// Files of the root key, also of the next one while it is rotated, begin so.
-const ROOT_KEY: &str = "keys/root.key";
-/// The ledger comes by a copy of its own.
-const LEDGER: [&str; 4] = ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.anchor"];
+/// Files at the top of a home that a backup takes. The ledger comes by a copy of its own.
+const FILES: [&str; 3] = ["log.vkey", "store.url", "serve.toml"];
+/// Folders that it takes files from.
+const FOLDERS: [&str; 3] = ["keys", "store", "identity"];
+/// Files of keys that it takes: all of them are sealed.
+const KEYS: [&str; 3] = ["keyring", "identities", DESCRIBED];
+/// What guards the root key, or where its file is.
+const DESCRIBED: &str = "root.toml";
 
 /// Why there is no backup, or no home from one.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +87,7 @@ pub struct Contents {
 type Standing = (BTreeMap<String, Option<String>>, Vec<u8>);
 
 impl Enclave {
-    /// Copies the home into a new folder. Questions, ingests and rotations may go on.
+    /// Copies the home into a new folder, all but its root key. Questions, ingests and rotations may go on.
     pub fn backup(&self, to: &Path) -> Result<Contents, BackupError> {
         self.permitted(Action::Backup)?;
         new_folder(to)?;
@@ -111,9 +112,9 @@ impl Enclave {
         let mut files = BTreeMap::new();
         let copied = copy_tree(&self.home, to, &mut files)?;
         let database = to.join("ledger.db");
-        if database.exists() {
-            fs::remove_file(&database).map_err(|error| BackupError::File(database.clone(), error))?;
-        }
+        remove(&database)?;
+        // SQLite fills a file that is empty, and leaves it to its owner alone.
+        create_file(&database).map_err(|error| BackupError::File(database.clone(), error))?;
         let ledger = self.ledger.copy_to(&database)?;
         files.insert("ledger.db".to_owned(), sha256(&database)?);
         drop(pins);
@@ -137,21 +138,20 @@ impl Enclave {
             let last = self.ledger.announced(&contract)?;
             announced.insert(contract, last);
         }
-        let keys = self.home.join("keys");
         let mut hash = Sha256::new();
         let mut files = BTreeSet::new();
-        walk(&keys, &keys, &mut files)?;
-        for file in files {
+        walk(&self.home, &self.home.join("keys"), &mut files)?;
+        for file in files.iter().filter(|file| is_ours(file)) {
             // One that is replaced just now counts by its new name in the next attempt.
-            hash.update(fs::read(keys.join(&file)).unwrap_or_default());
+            hash.update(fs::read(self.home.join(file)).unwrap_or_default());
         }
         Ok((announced, hash.finalize().to_vec()))
     }
 }
 
-/// A home from a backup. `root_key` is the file with the root key, where that is what guards it; `since` a checkpoint that
-/// somebody kept, which the log must continue. The log says from now on that it goes on from a backup. Where it fails,
-/// nothing is left of it.
+/// A home from a backup. `root_key` is the file with the root key, where that is what guards it: it counts, whatever the
+/// backup says of where the key was. `since` is a checkpoint that somebody kept, which the log must continue. The log says
+/// from now on that it goes on from a backup. Where it fails, nothing is left of it.
 pub fn restore(
     from: &Path,
     home: &Path,
@@ -212,7 +212,11 @@ fn restore_into(
         }
     }
     if let Some(root_key) = root_key {
-        copy(root_key, &home.join("keys").join("root.key"))?;
+        let keys = home.join("keys");
+        // What it names may be a file of another machine: here there is none, or another home's.
+        remove(&keys.join(DESCRIBED))?;
+        remove(&keys.join(format!("{DESCRIBED}.next")))?;
+        copy(root_key, &keys.join("root.key"))?;
     }
     let enclave = Enclave::open(home, clock)?.acting_as(person);
     let actor = enclave.permitted(Action::Backup)?;
@@ -256,13 +260,7 @@ fn create(path: &Path) -> io::Result<()> {
 
 /// Copies what is not there yet; says whether every file held still.
 fn copy_tree(home: &Path, to: &Path, files: &mut BTreeMap<String, String>) -> Result<bool, BackupError> {
-    let mut names = BTreeSet::new();
-    walk(home, home, &mut names)?;
-    for name in names {
-        let left_out = LEFT_OUT.iter().any(|out| name == *out || name.starts_with(&format!("{out}/")));
-        if left_out || name.starts_with(ROOT_KEY) || LEDGER.contains(&name.as_str()) {
-            continue;
-        }
+    for name in ours(home)? {
         let (source, target) = (home.join(&name), to.join(&name));
         // Data files never change; the rest is small, and copied again.
         let kept = name.ends_with(".parquet") && target.exists();
@@ -277,10 +275,44 @@ fn copy_tree(home: &Path, to: &Path, files: &mut BTreeMap<String, String>) -> Re
     Ok(true)
 }
 
-/// Every file under a folder, as a path with `/` from `base`.
+/// What a backup takes of a home, as paths with `/`.
+fn ours(home: &Path) -> Result<BTreeSet<String>, BackupError> {
+    let mut names = BTreeSet::new();
+    for folder in FOLDERS {
+        walk(home, &home.join(folder), &mut names)?;
+    }
+    names.extend(FILES.iter().filter(|file| home.join(file).is_file()).map(|file| (*file).to_owned()));
+    names.retain(|name| is_ours(name));
+    Ok(names)
+}
+
+/// Whether the enclave gives files such a name, and a home from a backup needs them. The root key is not among them, nor
+/// is what only a running process needs, or the certificate of this machine. What bears any other name may be a key, a
+/// share of one, or somebody's records in the clear.
+fn is_ours(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts[..] {
+        [file] => FILES.contains(&file),
+        // Also the next one, while the root key is rotated.
+        ["keys", file] => KEYS.contains(&file.strip_suffix(".next").unwrap_or(file)),
+        // Also one that the log has announced, and that is about to come into force.
+        ["store", _, "manifests", file] => {
+            let number = file.strip_suffix(".pending").unwrap_or(file);
+            number.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        ["store", _, "snapshots", _, _, file] | ["identity", _, _, file] => file.ends_with(".parquet"),
+        _ => false,
+    }
+}
+
+/// Every file under a folder, as a path with `/` from `base`; none where it is not there, or not any more.
 fn walk(base: &Path, folder: &Path, names: &mut BTreeSet<String>) -> Result<(), BackupError> {
     let failed = |error| BackupError::File(folder.to_owned(), error);
-    for entry in fs::read_dir(folder).map_err(failed)? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let entry = entry.map_err(failed)?;
         let path = entry.path();
         let kind = entry.file_type().map_err(failed)?;
@@ -295,18 +327,39 @@ fn walk(base: &Path, folder: &Path, names: &mut BTreeSet<String>) -> Result<(), 
     Ok(())
 }
 
+/// For the owner alone, whoever may read what is copied: a root key comes from a medium that knows no owners.
 fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |error| BackupError::File(to.to_owned(), error);
     if let Some(folder) = to.parent() {
         create(folder).map_err(|error| BackupError::File(folder.to_owned(), error))?;
     }
-    fs::copy(from, to).map_err(|error| BackupError::File(from.to_owned(), error))?;
-    File::open(to).and_then(|file| file.sync_all()).map_err(|error| BackupError::File(to.to_owned(), error))
+    let mut source = File::open(from).map_err(|error| BackupError::File(from.to_owned(), error))?;
+    let mut target = create_file(to).map_err(failed)?;
+    io::copy(&mut source, &mut target).and_then(|_| target.sync_all()).map_err(failed)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
-    let failed = |error| BackupError::File(path.to_owned(), error);
-    fs::write(path, bytes).map_err(failed)?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(failed)
+    let written = create_file(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|error| BackupError::File(path.to_owned(), error))
+}
+
+/// An empty file that others cannot read.
+fn create_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Removes a file; it may be gone already.
+fn remove(path: &Path) -> Result<(), BackupError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(BackupError::File(path.to_owned(), error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sha256(path: &Path) -> Result<String, BackupError> {
@@ -314,4 +367,54 @@ fn sha256(path: &Path) -> Result<String, BackupError> {
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path).map_err(failed)?, &mut hash).map_err(failed)?;
     Ok(hex::encode(hash.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_takes_what_the_enclave_wrote_and_nothing_else() {
+        for name in [
+            "log.vkey",
+            "store.url",
+            "serve.toml",
+            "keys/keyring",
+            "keys/identities",
+            "keys/root.toml",
+            "keys/keyring.next",
+            "keys/root.toml.next",
+            "store/city/manifests/00000001",
+            "store/city/manifests/00000002.pending",
+            "store/city/snapshots/20310401T000000Z-00c0ffee/pupils/part-00000.parquet",
+            "identity/city/20310401T000000Z-00c0ffee/pupils-2031.parquet",
+        ] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in [
+            "my.key",
+            "backup.json",
+            "ledger.db",
+            "ledger.anchor",
+            "keys/root.key",
+            "keys/root.key.next",
+            "keys/root.new",
+            "keys/keyring.new",
+            "keys/my.key",
+            "keys/old/keyring",
+            "keys/lock",
+            "tls/key.pem",
+            "shares/share-1.txt",
+            "export/results.csv",
+            "work/city/pins/00000001",
+            "store/my.key",
+            "store/city/manifests/my.key",
+            "store/city/manifests/00000001.0123456789abcdef.new",
+            "store/city/snapshots/20310401T000000Z-00c0ffee/pupils/pupils.csv",
+            "identity/city/export/pupils.csv",
+            "copies/1/keys/keyring",
+        ] {
+            assert!(!is_ours(name), "{name}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use ledger::{Event, LedgerError, LogPosition};
+use ledger::{Event, LedgerError, LogPosition, Stamp};
 use serde_json::json;
 use vault::{KeyEntry, KeyError, Rekeyed, RootSource, Vault, VaultError};
 use zeroize::Zeroizing;
@@ -42,6 +42,9 @@ pub enum KeysError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The shares gave the root key back, by somebody who may not bring them.
+    #[error("{0}. The shares have put the root key in force all the same, and the log says so")]
+    Recovered(String),
 }
 
 impl From<VaultError> for KeysError {
@@ -71,16 +74,16 @@ impl Enclave {
         match what {
             Rotate::Root(source) => {
                 let under = source.as_ref().map_or_else(String::new, |source| format!(" under {source}"));
-                self.log_keys(&actor, "rotated", &format!("root{under}"))?;
+                self.log_keys(self.stamp(&actor), "rotated", &format!("root{under}"))?;
                 Ok(self.vault.rotate_root(source.as_ref())?)
             }
             Rotate::KeyEncryption(names) => {
                 let named = if names.is_empty() { "key-encryption".to_owned() } else { names.join(", ") };
-                self.log_keys(&actor, "rotated", &named)?;
+                self.log_keys(self.stamp(&actor), "rotated", &named)?;
                 Ok(self.vault.rotate_key_encryption(names, &announce)?)
             }
             Rotate::Data => {
-                self.log_keys(&actor, "rotated", "data")?;
+                self.log_keys(self.stamp(&actor), "rotated", "data")?;
                 Ok(self.vault.rotate_data(&announce)?)
             }
             Rotate::All => {
@@ -102,7 +105,7 @@ impl Enclave {
         }
         self.two_people(&actor, Action::DestroyKeys, &text, &[format!("{text} can never be read again")])?;
         self.check_announced()?;
-        self.log_keys(&actor, "destroyed", &text)?;
+        self.log_keys(self.stamp(&actor), "destroyed", &text)?;
         let announce = |rekeyed: &Rekeyed| self.announce_keys(&actor, rekeyed);
         Ok(self.vault.destroy_identities(contract, cohort, &announce)?)
     }
@@ -111,12 +114,13 @@ impl Enclave {
     pub fn split_root_key(&self, shares: u8, least: u8) -> Result<Vec<Zeroizing<String>>, KeysError> {
         let actor = self.permitted(Action::EscrowKeys)?;
         let dealt = self.vault.split_root_key(shares, least)?;
-        self.log_keys(&actor, "dealt in shares", &format!("root: {least} of {shares} needed"))?;
+        self.log_keys(self.stamp(&actor), "dealt in shares", &format!("root: {least} of {shares} needed"))?;
         Ok(dealt)
     }
 
     /// Puts the root key of `home` in force that shares give back, guarded as before or by `source`. Without it
-    /// nobody can be looked up: the people who bring their shares are who lets this happen.
+    /// nobody can be looked up: the people who bring their shares are who lets this happen. The log has it whoever acts;
+    /// where they may not, the leaf names nobody, and they are told.
     pub fn recover_root_key(
         home: &Path,
         clock: fn() -> DateTime<Utc>,
@@ -126,9 +130,17 @@ impl Enclave {
     ) -> Result<Enclave, KeysError> {
         Vault::recover_root_key(home, shares, source)?;
         let enclave = Enclave::open(home, clock)?.acting_as(person);
-        let actor = enclave.permitted(Action::EscrowKeys)?;
-        enclave.log_keys(&actor, "recovered", "root")?;
-        Ok(enclave)
+        let actor = enclave.permitted(Action::EscrowKeys);
+        let stamp = match &actor {
+            Ok(actor) => enclave.stamp(actor),
+            Err(_) => Stamp::from(enclave.now()),
+        };
+        enclave.log_keys(stamp, "recovered", "root")?;
+        match actor {
+            Ok(_) => Ok(enclave),
+            Err(ActError::Denied(message)) => Err(KeysError::Recovered(message)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Logged before it is in force, as an ingest is.
@@ -144,7 +156,7 @@ impl Enclave {
         logged.map(drop).map_err(|error| error.to_string())
     }
 
-    fn log_keys(&self, actor: &Actor, done: &str, keys: &str) -> Result<LogPosition, LedgerError> {
-        self.ledger.append(self.stamp(actor), Event::Keys, json!({ "act": done, "keys": keys }))
+    fn log_keys(&self, stamp: Stamp<'_>, done: &str, keys: &str) -> Result<LogPosition, LedgerError> {
+        self.ledger.append(stamp, Event::Keys, json!({ "act": done, "keys": keys }))
     }
 }

@@ -9,7 +9,7 @@ use super::ListFormat;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Init {
-    /// What guards the root key: `file[:PATH]`, `passphrase`, `credential:NAME`, or
+    /// What guards the root key: `file[:PATH]` (not in the home), `passphrase`, `credential:NAME`, or
     /// `pkcs11:MODULE?token=LABEL&object=LABEL`.
     #[arg(long, value_name = "SOURCE", default_value = "file")]
     pub(crate) root_key: RootSource,
@@ -68,7 +68,7 @@ pub(crate) enum EscrowCommand {
         /// How many of them give the key back.
         #[arg(short = 'm', long, value_name = "M", default_value_t = 2)]
         needed: u8,
-        /// A folder that does not exist, or is empty.
+        /// A folder that does not exist, or is empty; not in the home.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },

@@ -66,7 +66,7 @@ pub(crate) enum RecordsCommand {
     Export {
         #[command(flatten)]
         pupil: Pupil,
-        /// A folder that does not exist, or is empty.
+        /// A folder that does not exist, or is empty; not in the home.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },

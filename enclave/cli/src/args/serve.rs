@@ -33,7 +33,7 @@ pub(crate) struct Serve {
 pub(crate) struct Restore {
     /// The backup.
     pub(crate) backup: PathBuf,
-    /// The root key, where a file guards it: it is in no backup.
+    /// The root key, where a file guards it: it is in no backup. It is copied into the new home.
     #[arg(long, value_name = "FILE")]
     pub(crate) root_key: Option<PathBuf>,
     /// A checkpoint that somebody kept, as the board does: the log must go on from it.
@@ -43,7 +43,7 @@ pub(crate) struct Restore {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
-    /// Configuration of the server (TOML).
+    /// Configuration of the server (TOML): without it, the home's own certificate is looked at.
     #[arg(long, env = "ENCLAVE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Form of the report.

@@ -1,13 +1,16 @@
 //! `enclave doctor`: what could go wrong, before it does.
 
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use chrono::{Duration, Utc};
 use gate::{Action, Enclave};
 use serde_json::json;
-use server::Config;
 use server::config::Provider;
+use server::tls::TlsError;
+use server::{Config, ServeError};
 
 use crate::args::ListFormat;
 use crate::args::serve::Doctor;
@@ -18,6 +21,10 @@ use crate::outcome::{Done, Outcome, put};
 const FREE_BYTES: u64 = 2 << 30;
 /// Days before its end at which a certificate is warned of.
 const CERTIFICATE_DAYS: i64 = 30;
+/// Modes that let in the group or others.
+const SHARED: u32 = 0o077;
+/// Modes that let in others, or the group to change something.
+const OTHERS: u32 = 0o027;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -48,15 +55,19 @@ fn finding(about: &'static str, state: State, says: impl Into<String>) -> Findin
 
 pub(crate) fn run(home: &Path, args: &Doctor) -> Done {
     let mut found = vec![permissions(home), disk(home)];
-    match open(home) {
+    let enclave = match open(home) {
         Ok(enclave) => {
             enclave.permitted(Action::CheckVault)?;
             found.push(finding("keys", State::Good, "the root key opens the keyring"));
             found.extend([clock(&enclave), log(&enclave), store(&enclave)]);
+            Some(enclave)
         }
-        Err(outcome) => found.push(finding("keys", State::Bad, outcome.message())),
-    }
-    found.extend(configuration(home, args));
+        Err(outcome) => {
+            found.push(finding("keys", State::Bad, outcome.message()));
+            None
+        }
+    };
+    found.extend(configuration(home, args, enclave));
     let text = match args.format {
         ListFormat::Json => {
             let found: Vec<_> = found
@@ -76,16 +87,16 @@ pub(crate) fn run(home: &Path, args: &Doctor) -> Done {
 
 fn permissions(home: &Path) -> Finding {
     let mut open = Vec::new();
-    for (path, mask) in
-        [(home.to_owned(), 0o007), (home.join("keys"), 0o077), (home.join("tls/key.pem"), 0o077)]
-    {
+    let within = ["keys", "ledger.db", "ledger.db-wal", "ledger.anchor", "tls/key.pem"];
+    let within = within.map(|name| (home.join(name), SHARED));
+    for (path, mask) in [(home.to_owned(), 0o007)].into_iter().chain(within) {
         match std::fs::metadata(&path) {
             Ok(found) if found.permissions().mode() & mask != 0 => open.push(path.display().to_string()),
             _ => {}
         }
     }
     if open.is_empty() {
-        return finding("permissions", State::Good, "home and keys are closed to others");
+        return finding("permissions", State::Good, "home, keys and ledger are closed to others");
     }
     let says = format!("others can read {}: `chmod -R go-rwx {}`", open.join(", "), home.display());
     finding("permissions", State::Bad, says)
@@ -140,10 +151,10 @@ fn store(enclave: &Enclave) -> Finding {
     }
 }
 
-fn configuration(home: &Path, args: &Doctor) -> Vec<Finding> {
+fn configuration(home: &Path, args: &Doctor, enclave: Option<Enclave>) -> Vec<Finding> {
     match Config::read(args.config.as_deref(), std::env::vars(), &[]) {
         Ok(config) => {
-            let mut found = vec![certificate(home, &config)];
+            let mut found = certificate(home, &config, enclave);
             found.extend(config.providers.iter().filter_map(secret));
             found
         }
@@ -153,33 +164,71 @@ fn configuration(home: &Path, args: &Doctor) -> Vec<Finding> {
 
 /// The file with the secret of a client of an identity provider.
 fn secret(provider: &Provider) -> Option<Finding> {
-    let path = provider.client_secret_file.as_ref()?;
-    let (state, says) = match std::fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-            (State::Bad, format!("others can read {0}: `chmod go-rwx {0}`", path.display()))
-        }
-        Ok(_) => (State::Good, format!("{} is closed to others", path.display())),
-        Err(_) => (State::Bad, format!("cannot look at {}", path.display())),
-    };
+    let (state, says) = closed(provider.client_secret_file.as_ref()?, SHARED);
     Some(finding("provider", state, format!("{}: {says}", provider.name)))
 }
 
-fn certificate(home: &Path, config: &Config) -> Finding {
+/// Whether we can read a file, and those whom `mask` names cannot.
+fn closed(path: &Path, mask: u32) -> (State, String) {
+    let shown = path.display();
+    match File::open(path).and_then(|file| file.metadata()) {
+        Ok(found) if found.permissions().mode() & mask != 0 => {
+            (State::Bad, format!("others can read {shown}: `chmod go-rwx {shown}`"))
+        }
+        Ok(_) => (State::Good, format!("{shown} is closed to others")),
+        Err(error) => (State::Bad, format!("cannot read {shown}: {error}")),
+    }
+}
+
+/// What is served with, as `enclave serve` would take it.
+fn certificate(home: &Path, config: &Config, enclave: Option<Enclave>) -> Vec<Finding> {
     let about = "certificate";
     if config.tls.plain {
-        return finding(about, State::Good, "none is needed: `tls.plain`, on loopback behind a proxy");
+        let says = "none is needed: `tls.plain`, on loopback behind a proxy";
+        return vec![finding(about, State::Good, says)];
     }
-    match server::tls::expires(home, config) {
-        Ok(None) => finding(about, State::Warning, "none: `enclave serve` makes one that is self-signed"),
-        Ok(Some(end)) => {
-            let says = format!("good until {}", end.format("%Y-%m-%d"));
-            let left = end - Utc::now();
-            if left < Duration::zero() {
-                return finding(about, State::Bad, format!("ended on {}", end.format("%Y-%m-%d")));
-            }
-            let state = if left < Duration::days(CERTIFICATE_DAYS) { State::Warning } else { State::Good };
-            finding(about, state, says)
+    let path = config.tls.certificate.clone().unwrap_or_else(|| server::tls::own_certificate(home));
+    let shown = path.display();
+    let end = match server::tls::expires(home, config) {
+        Ok(Some(end)) => end,
+        Ok(None) if config.tls.certificate.is_some() => {
+            return vec![finding(about, State::Bad, format!("there is no {shown}"))];
         }
-        Err(error) => finding(about, State::Bad, error.to_string()),
+        Ok(None) => {
+            let says = "none: `enclave serve` makes one that is self-signed";
+            return vec![finding(about, State::Warning, says)];
+        }
+        Err(error) => return vec![finding(about, State::Bad, error.to_string())],
+    };
+    let (left, day) = (end - Utc::now(), end.format("%Y-%m-%d"));
+    let (state, says) = if left < Duration::zero() {
+        (State::Bad, format!("{shown} ended on {day}"))
+    } else if left < Duration::days(CERTIFICATE_DAYS) {
+        (State::Warning, format!("{shown} is good until {day}"))
+    } else {
+        (State::Good, format!("{shown} is good until {day}"))
+    };
+    vec![finding(about, state, says), private_key(home, config, enclave)]
+}
+
+/// The key of the certificate: whether we can read it, others cannot, and it is that certificate's.
+fn private_key(home: &Path, config: &Config, enclave: Option<Enclave>) -> Finding {
+    let about = "private key";
+    let path = config.tls.key.clone().unwrap_or_else(|| home.join("tls").join("key.pem"));
+    let (state, says) = closed(&path, OTHERS);
+    let (State::Good, Some(enclave)) = (state, enclave) else { return finding(about, state, says) };
+    // As it would be served, on ports that the system chooses, and that are let go at once.
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = Config { http: any, flight: any, ..config.clone() };
+    match server::bind(home, enclave, config) {
+        Err(ServeError::Tls(TlsError::Rustls(_))) => {
+            let says =
+                format!("{} is not the key of the certificate, or not one that can be used", path.display());
+            finding(about, State::Bad, says)
+        }
+        Err(ServeError::Tls(error)) => finding(about, State::Bad, error.to_string()),
+        // No port is to be had: that is not about the key.
+        Err(_) => finding(about, State::Good, says),
+        Ok(_) => finding(about, State::Good, format!("{says}, and is the certificate's")),
     }
 }

@@ -6,9 +6,11 @@ use gate::Enclave;
 use vault::{RootSource, Setup};
 
 use crate::args::keys::Init;
+use crate::command::place;
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Init) -> Done {
+    place::of_root_key(home, &args.root_key)?;
     let setup = Setup { root: args.root_key.clone(), store: args.store.clone() };
     let enclave = create_as(home, &setup)?;
     say(&format!("made an enclave in `{}`", home.display()));

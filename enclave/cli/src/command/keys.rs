@@ -11,7 +11,7 @@ use vault::{KeyEntry, KeyError, RootSource};
 
 use crate::args::ListFormat;
 use crate::args::keys::{EscrowCommand, Keys, KeysCommand};
-use crate::command::{open, person, read};
+use crate::command::{open, person, place, read};
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Keys) -> Done {
@@ -33,6 +33,7 @@ impl From<KeysError> for Outcome {
         match error {
             KeysError::Open(error) => error.into(),
             KeysError::Act(error) => error.into(),
+            KeysError::Recovered(_) => Outcome::Denied(error.to_string()),
             KeysError::Keys(KeyError::Vault(error)) => gate::OpenError::Vault(error).into(),
             KeysError::Keys(error @ (KeyError::Unknown(_) | KeyError::Busy(_))) => {
                 Outcome::Invalid(error.to_string())
@@ -124,6 +125,7 @@ fn destroy(home: &Path, cohort: Option<&str>, contract: Option<&str>) -> Done {
 }
 
 fn split(home: &Path, shares: u8, needed: u8, out: &Path) -> Done {
+    place::outside(home, out, "shares of the root key")?;
     let enclave = open(home)?;
     let failed = |path: &Path| {
         let path = path.display().to_string();
@@ -147,6 +149,7 @@ fn split(home: &Path, shares: u8, needed: u8, out: &Path) -> Done {
 }
 
 fn recover(home: &Path, files: &[PathBuf], source: Option<&RootSource>) -> Done {
+    source.map_or(Ok(()), |source| place::of_root_key(home, source))?;
     let shares = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
     Enclave::recover_root_key(home, chrono::Utc::now, person(), &shares, source)?;
     put(b"recovered: the root key is in force\n")

@@ -16,6 +16,7 @@ pub(crate) mod log;
 pub(crate) mod log_witness;
 pub(crate) mod memorandum;
 pub(crate) mod people;
+pub(crate) mod place;
 pub(crate) mod receipt;
 pub(crate) mod records;
 pub(crate) mod register;

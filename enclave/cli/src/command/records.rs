@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::args::ListFormat;
 use crate::args::records::{Pupil, Records, RecordsCommand};
 use crate::command::ingest::{bar, inputs};
-use crate::command::open;
+use crate::command::{open, place};
 use crate::outcome::{Done, Outcome, put, say};
 
 pub(crate) fn run(home: &Path, args: &Records) -> Done {
@@ -123,6 +123,7 @@ fn typed(kind: Kind, value: Option<&str>) -> Value {
 }
 
 fn export(home: &Path, pupil: &Pupil, out: &Path) -> Done {
+    place::outside(home, out, "records in the clear")?;
     let unwritable =
         |error: std::io::Error| Outcome::Invalid(format!("cannot write to `{}`: {error}", out.display()));
     std::fs::create_dir_all(out).map_err(unwritable)?;

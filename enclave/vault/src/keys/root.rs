@@ -179,6 +179,8 @@ impl Root {
             None => (&self.path, secret.bytes().to_vec()),
             Some(RootSource::File(path)) => {
                 let path = path.clone().unwrap_or_else(|| self.plain());
+                // One that was typed as a bare name lies in a folder too, whose names are made durable.
+                let path = std::path::absolute(&path).at(&path)?;
                 durable::replace(&path, secret.bytes())?;
                 let file = Some(path.canonicalize().at(&path)?);
                 let described = Described { format: FORMAT, file, sealed: None, guard: None };
