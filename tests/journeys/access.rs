@@ -103,3 +103,62 @@ fn a_member_of_the_board_comes_in_as_nobody_else() {
         served.get("/api/v1/log", made["token"].as_str().unwrap()).is(status);
     }
 }
+
+#[test]
+fn who_may_not_read_learns_not_what_is_there() {
+    let desk = Desk::with_star();
+    for (id, role) in [("b1", "board"), ("rr", "researcher"), ("pp", "practitioner")] {
+        desk.run(["people", "add", id, "--name", id, "--role", role]).done();
+    }
+    desk.run(["people", "add", "nobody", "--name", "N", "--role", "steward"]).says(["reserved"]);
+    let served = Served::start(&desk, true, &[]);
+    let [board, registered, practitioner] =
+        ["b1", "rr", "pp"].map(|id| served.join(&desk, id, &format!("{id}-in")));
+    let researcher = served.join(&desk, "star-1/r1", "hanako");
+    let question = json!({ "memorandum": "star-1", "sql": QUESTION, "rho": 0.01 });
+    let answer = served.send("POST", "/api/v1/questions", &researcher, &question).is(200).json();
+
+    // A researcher of the register is in nobody's memorandum.
+    for path in ["memoranda/star-1/budget", "memoranda/star-1/items", "approvals", "approvals/1"] {
+        served.get(&format!("/api/v1/{path}"), &registered).is(403);
+    }
+    served.get("/api/v1/approvals", &board).is(200);
+    // What is there and not theirs is told as what is not there.
+    let same = |there: &str, not_there: &str, token: &str| {
+        let [a, b] = [there, not_there].map(|path| served.get(&format!("/api/v1/{path}"), token));
+        assert_eq!((a.status, a.json()), (b.status, b.json()), "{there}");
+        assert!(matches!(a.status, 403 | 404), "{there}: {}", a.status);
+    };
+    let release = format!("releases/{}", answer["log"]["index"]);
+    for token in [&registered, &practitioner] {
+        same(&release, "releases/999999", token);
+        same("approvals/1", "approvals/999999", token);
+        same("memoranda/star-1", "memoranda/no-such", token);
+    }
+    same("approvals/1", "approvals/999999", &researcher);
+
+    // A token for one memorandum says nothing of others, and one for reading asks nothing, also not later.
+    let wanted = json!({ "label": "t", "scopes": ["read"], "memorandum": "star-1", "days": 1 });
+    let made = served.send("POST", "/api/v1/tokens", &researcher, &wanted).is(201).json();
+    let token = made["token"].as_str().unwrap();
+    assert_eq!(served.get("/api/v1/sessions/current", token).json()["people"], json!(["star-1/r1"]));
+    let later = [("Prefer", "respond-async")];
+    let post = |token: &str, body: &serde_json::Value| {
+        served.send_with("POST", "/api/v1/questions", token, &later, Some(body.to_string().as_bytes()))
+    };
+    post(token, &question).is(403);
+    post(&researcher, &json!({ "memorandum": "no-such", "sql": QUESTION })).is(422);
+
+    // What is out of range is a mistake of the sender's.
+    served.get("/api/v1/log?limit=0", &board).is(400);
+    served.get("/api/v1/questions?memorandum=star-1&limit=201", &researcher).is(400);
+    served.send_with("DELETE", "/api/v1/tokens/9223372036854775808", &researcher, &[], None).is(404);
+    served
+        .send("POST", "/api/v1/tokens", &researcher, &json!({ "label": "", "scopes": ["read"], "days": 1 }))
+        .is(422);
+    served.send("POST", "/api/v1/questions", &researcher, &json!(["star-1", QUESTION])).is(400);
+    // An older checkpoint's log is the beginning of this one.
+    let proof = served.get("/api/v1/log/consistency?from=1", "").is(200).json();
+    assert!(proof["to"].as_u64().unwrap() > 1 && !proof["proof"].as_array().unwrap().is_empty());
+    served.get("/api/v1/log/consistency?from=9&to=999999", "").is(404);
+}

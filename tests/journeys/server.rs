@@ -1,6 +1,7 @@
 //! The enclave on the network: from the invitation to an answer by HTTP, the same numbers and the same words as at the
 //! command line, and what is not let in.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -110,7 +111,25 @@ fn the_first_steward_comes_by_the_link_of_init_once() {
     served.send("POST", "/api/v1/people", &board, &person).is(403);
     let leaves = served.get("/api/v1/log?limit=2", &board).is(200).json();
     assert_eq!((leaves["leaves"].as_array().unwrap().len(), &leaves["next"]), (2, &json!(2)));
-    served.get("/api/v1/register", "").is(200);
+    served.get("/api/v1/register/", "").is(200);
+    // What a steward gets wrong is told as their mistake, and no fault of the enclave's.
+    let long = "x".repeat(70_000);
+    for (person, status) in [
+        (json!({ "id": "nobody", "name": "N", "roles": ["custodian"] }), 422),
+        (json!({ "id": "n1", "name": long, "roles": ["custodian"] }), 422),
+        (json!({ "id": "n1", "name": "N", "roles": [] }), 422),
+        (json!({ "id": "n1", "name": "N", "roles": ["steward", "board"] }), 422),
+        (json!({ "id": "b1", "name": "N", "roles": ["board"] }), 409),
+    ] {
+        served.send("POST", "/api/v1/people", &steward, &person).is(status);
+    }
+    served.send("PUT", "/api/v1/people/no-such", &steward, &json!({ "roles": ["custodian"] })).is(404);
+    served.send_with("DELETE", "/api/v1/people/no-such", &steward, &[], None).is(404);
+    let token = json!({ "label": "t", "scopes": ["read"], "days": 0 });
+    served.send("POST", "/api/v1/tokens", &steward, &token).is(422);
+    served
+        .send("POST", "/api/v1/approvals/1/votes", &board, &json!({ "vote": "approve", "reason": "r" }))
+        .is(404);
     // Who is steward does not read answers of researchers by asking.
     let question = json!({ "memorandum": "star-1", "sql": QUESTION });
     served.send("POST", "/api/v1/questions", &steward, &question).is(422);
@@ -226,7 +245,22 @@ fn what_is_not_a_request_is_refused() {
     // Deep SQL is refused as such.
     let deep = format!("SELECT {}1{} FROM results", "(".repeat(5_000), ")".repeat(5_000));
     post(&json!({ "memorandum": "star-1", "sql": deep }).to_string()).is(422);
-    served.send("PATCH", "/api/v1/questions", &token, &json!({})).is(405);
+    // An array is no object, though its values are those of the fields in their order.
+    served.send("POST", "/api/v1/factors/totp", &token, &json!([])).is(400);
+    let fields = json!(["star-1", QUESTION, null, 0.01, null, null, null, null, null, null, false]);
+    served.send("POST", "/api/v1/questions", &token, &fields).is(400);
+    // Every refusal is problem details.
+    for path in ["/api/v1/questions", "/api/v1/register/", "/healthz", "/readyz", "/metrics", "/join/x"] {
+        assert_eq!(code(served.send("PATCH", path, &token, &json!({})).is(405)), "method", "{path}");
+    }
+    assert_eq!(code(served.get("/join/%FF", "").is(404)), "not-found");
+    assert_eq!(code(served.send("POST", "/join", "", &json!({})).is(415)), "unsupported");
+    let form = |filled: &str| {
+        let head = "POST /join HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded";
+        served.raw(format!("{head}\r\nContent-Length: {}\r\n\r\n{filled}", filled.len()).as_bytes())
+    };
+    assert_eq!(code(form("secret=x").is(400)), "invalid");
+    assert_eq!(code(form(&format!("secret={}", "x".repeat(70_000))).is(413)), "too-long");
     assert_eq!(code(served.get("/api/v2", &token).is(404)), "not-found");
     assert_eq!(served.get("/healthz", "").is(200).text(), "ok\n");
     served.get("/readyz", "").is(200);
@@ -241,6 +275,100 @@ fn what_is_not_a_request_is_refused() {
     let _ = slow.read_to_end(&mut rest);
     assert!(begun.elapsed() < Duration::from_secs(20));
     served.get("/healthz", "").is(200);
+}
+
+/// The timers of HTTP begin with its first bytes, and a client of HTTP/2 that asks nothing is asked only whether it is there.
+#[test]
+fn who_asks_nothing_is_hung_up_on() {
+    let desk = Desk::with_star();
+    let served = Served::start(&desk, true, &["limits.request_seconds=2"]);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let beginnings: [&[u8]; 4] = [b"", &preface[..8], preface, b"GE"];
+    let begun = Instant::now();
+    let mut silent = Vec::new();
+    for port in [&served.http, &served.flight] {
+        for sent in beginnings {
+            let mut stream = TcpStream::connect(port).unwrap();
+            stream.write_all(sent).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            silent.push((stream, sent));
+        }
+    }
+    for (mut stream, sent) in silent {
+        let _ = stream.read_to_end(&mut Vec::new());
+        let sent = String::from_utf8_lossy(sent);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{sent:?}: {:?}", begun.elapsed());
+    }
+    served.get("/healthz", "").is(200);
+}
+
+#[test]
+fn every_link_of_the_register_leads_somewhere() {
+    let desk = Desk::with_star();
+    let served = Served::start(&desk, true, &[]);
+    let token = served.join(&desk, "star-1/r1", "hanako");
+    let question = json!({ "memorandum": "star-1", "sql": QUESTION, "rho": 0.01 });
+    served.send("POST", "/api/v1/questions", &token, &question).is(200);
+
+    let top = served.get("/api/v1/register", "").is(308);
+    let mut next = vec![resolved("/api/v1/register", top.header("location").unwrap())];
+    assert_eq!(next, ["/api/v1/register/"]);
+    let mut found = BTreeMap::new();
+    while let Some(place) = next.pop() {
+        if found.contains_key(&place) {
+            continue;
+        }
+        let page = served.get(&place, "").is(200);
+        let kind = page.header("content-type").unwrap().to_owned();
+        if kind.starts_with("text/html") {
+            // What the page takes its style from is let in.
+            assert!(page.header("content-security-policy").unwrap().contains("style-src 'self'"), "{place}");
+            let text = page.text();
+            let links = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+            next.extend(links.map(|link| resolved(&place, link)));
+        }
+        found.insert(place, kind);
+    }
+    for (place, kind) in &found {
+        let wanted = if place.ends_with(".css") { "text/css" } else { "text/html" };
+        assert_eq!(*kind, format!("{wanted}; charset=utf-8"), "{place}");
+    }
+
+    // The register lists what is in it, as the document says, and all of it was found.
+    let listed = served.get("/api/v1/register/register.json", "").is(200);
+    assert_eq!(listed.header("content-type"), Some("application/json"));
+    let listed = listed.json();
+    let document = served.get("/api/v1/openapi.json", "").is(200).json();
+    let stated = &document["components"]["schemas"]["RegisterContents"]["properties"];
+    let keys = |of: &Value| {
+        let mut keys: Vec<String> = of.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(stated), keys(&listed));
+    let files: Vec<&str> = listed["files"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(files.contains(&"memoranda/star-1.html"), "{files:?}");
+    for file in files {
+        assert!(found.contains_key(&format!("/api/v1/register/{file}")), "{file}: {:?}", found.keys());
+    }
+    for missing in ["no-such.html", "memoranda/no-such.html", "memoranda", "memoranda/"] {
+        let problem = served.get(&format!("/api/v1/register/{missing}"), "").is(404).json();
+        assert_eq!(problem["code"], "not-found");
+    }
+}
+
+/// Where a link on a page leads.
+fn resolved(page: &str, link: &str) -> String {
+    let mut path: Vec<&str> = page.split('/').collect();
+    path.pop();
+    for part in link.split('/') {
+        if part == ".." {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+    }
+    path.join("/")
 }
 
 #[test]

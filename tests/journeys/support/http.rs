@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::Desk;
+use crate::support::{Desk, Told};
 
 /// A server, ended with the test.
 pub(crate) struct Served {
@@ -122,7 +122,15 @@ impl Served {
 
     /// Makes a log-in for an invited person; its session.
     pub(crate) fn join(&self, desk: &Desk, person: &str, login: &str) -> String {
-        let invited = desk.run(["people", "invite", person]).done();
+        self.joined(desk.run(["people", "invite", person]).done(), login)
+    }
+
+    /// The same where a steward is registered, who invites.
+    pub(crate) fn join_by(&self, desk: &Desk, steward: &str, person: &str, login: &str) -> String {
+        self.joined(desk.run(["--as", steward, "people", "invite", person]).done(), login)
+    }
+
+    fn joined(&self, invited: Told, login: &str) -> String {
         let link = invited.text();
         let secret = link.trim().rsplit('/').next().unwrap().to_owned();
         let body = serde_json::json!({ "invitation": secret, "login": login, "password": PASSWORD });
