@@ -157,7 +157,7 @@ fn neither_status_nor_size_nor_time_tells_of_a_pupil() {
     };
 
     // Without the door, the time tells: else this test would show nothing.
-    let open = compare(&homes, 80, 2, false);
+    let open = compare(&homes, 320, 2, false);
     let [a, b] = means(&open, 2, |seen| seen.seconds);
     let told = t_of_ranks(&a, &b);
     assert!(told.abs() > 5.0, "the control sees the pupil: t = {told}");

@@ -32,6 +32,7 @@ use disclosure_rules::{Exact, PlanDigest, Value};
 use futures::TryStreamExt;
 use queries::Stage;
 use queries::tree::{Literal, Rel};
+use thread_priority::{ThreadPriority, set_current_thread_priority};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 
@@ -217,13 +218,16 @@ impl Job {
 /// under way: so many questions can do that before others wait for a thread and not only for their share of the cores.
 const THREADS_PER_CORE: usize = 16;
 
-/// The threads that evaluate. They are none of those that wait for the network, or for time to be over: however many
-/// questions add up rows, others are heard and limits are kept.
+/// The threads that evaluate. They are none of those that wait for the network, or for time to be over, and run where those
+/// leave the cores free: however many questions add up rows, others are heard and limits are kept.
 fn threads() -> Result<Handle, EvaluateError> {
     static THREADS: OnceLock<Option<Runtime>> = OnceLock::new();
     let start = || {
-        let threads = THREADS_PER_CORE * cores();
-        Builder::new_multi_thread().worker_threads(threads).thread_name("evaluate").enable_all().build().ok()
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(THREADS_PER_CORE * cores()).thread_name("evaluate").enable_all();
+        // Where a system does not let a thread step back, it does not.
+        builder.on_thread_start(|| drop(set_current_thread_priority(ThreadPriority::Min)));
+        builder.build().ok()
     };
     THREADS.get_or_init(start).as_ref().map(|runtime| runtime.handle().clone()).ok_or(EvaluateError::Failed)
 }
