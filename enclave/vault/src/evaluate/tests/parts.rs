@@ -300,8 +300,8 @@ fn a_panic_and_a_limit_are_failures_like_any_other() {
     // The time of a question is not counted anew for each of its stages.
     let limits = limits();
     let used_up = Allowed { end: std::time::Instant::now(), ..Allowed::from_now(&limits) };
-    let stage = &plan.stages()[0];
-    let evaluated = store.vault.evaluate(stage, &[], PlanDigest([0; 32]), &store.snapshot(), used_up);
+    let (stage, snapshot) = (&plan.stages()[0], store.snapshot());
+    let evaluated = store.vault.evaluate(stage, &[], PlanDigest([0; 32]), &snapshot, used_up);
     assert!(matches!(runtime().block_on(evaluated), Err(EvaluateError::Failed)));
 }
 
