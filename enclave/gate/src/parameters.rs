@@ -56,6 +56,11 @@ pub enum ParameterError {
     /// Before or after its values are put in.
     #[error("a question is at most {LENGTH_MAX} bytes long, with its values")]
     Long,
+    /// SQL reads what stands in such a comment, and does not say where it stands.
+    #[error(
+        "a statement with parameters has no comment that begins with `/*!`: write what is in it without one"
+    )]
+    Hint,
     /// NaN or infinite.
     #[error("a number that is bound is finite")]
     NotFinite,
@@ -69,6 +74,9 @@ pub fn count(sql: &str) -> Result<usize, ParameterError> {
         if let Token::Placeholder(name) = token.token {
             most = most.max(place(&name, &mut next)? + 1);
         }
+    }
+    if most > 0 && sql.contains("/*!") {
+        return Err(ParameterError::Hint);
     }
     Ok(most)
 }
@@ -366,6 +374,8 @@ mod tests {
         assert_eq!(bind("a = $0", &[Parameter::Null]), Err(ParameterError::Form));
         assert_eq!(bind("a = ?", &[Parameter::Number(f64::NAN)]), Err(ParameterError::NotFinite));
         assert_eq!(count("a = 'open"), Err(ParameterError::Sql));
+        assert_eq!(bind("/*! a = ? */ OR b = ?", &[Parameter::Null]), Err(ParameterError::Hint));
+        assert_eq!(bind("/*! a = 1 */", &[]).as_deref(), Ok("/*! a = 1 */"));
         let many = "$1,".repeat(100);
         assert_eq!(bind(&many, &[Parameter::Text("x".repeat(1_000))]), Err(ParameterError::Long));
     }
