@@ -175,6 +175,11 @@ fn sql(sql: &str) {
         assert_eq!(count, Err(ParameterError::Sql));
         return;
     };
+    if sql.contains("/*!") {
+        // SQL reads what stands in such a comment, other comments too, and does not say where: nothing is bound beside it.
+        assert!(matches!(count, Ok(0) | Err(_)));
+        return;
+    }
     let is_comment = |token: &&Token| {
         use Whitespace::{MultiLineComment, SingleLineComment};
         matches!(token, Token::Whitespace(SingleLineComment { .. } | MultiLineComment(_)))
